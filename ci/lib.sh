@@ -1,0 +1,162 @@
+# shellcheck shell=bash
+# Shared by the scripts beside it: source it, do not run it.
+# Results go to stdout as NAME=value lines for `eval`; everything else to stderr.
+
+set -euo pipefail
+
+# shellcheck disable=SC2034 # for those who source this
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+TOOLS="${TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/resty-proxy-wasm}"
+
+say() { printf '%s\n' "ci: $*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# print_var NAME VALUE...: one shell-quoted assignment.
+print_var() {
+    local name=$1
+    shift
+    printf '%s=%q\n' "$name" "$*"
+}
+
+# quietly LABEL COMMAND...: show the output only if the command fails.
+# Not usable as a condition, where bash would ignore `set -e` inside COMMAND.
+quietly() (
+    local label=$1 log
+    shift
+    log="$(mktemp)"
+    trap 'tail -n 40 "$log" >&2; rm -f "$log"; say "$label: failed"' EXIT
+    say "$label"
+    ("$@") >"$log" 2>&1
+    trap - EXIT
+    rm -f "$log"
+)
+
+# install_tool NAME VERSION COMMAND...: fill $TOOLS/NAME unless that version is
+# there. COMMAND gets a temporary folder as its last argument, which is moved
+# into place once complete, so what it writes must not hold its own path.
+install_tool() {
+    local name=$1 version=$2 temp
+    shift 2
+    tool_is "$name" "$version" && return
+
+    mkdir -p "$TOOLS"
+    exec 9>"$TOOLS/.$name.lock"
+    flock 9
+    if ! tool_is "$name" "$version"; then
+        rm -rf "$TOOLS/.$name".new.*
+        temp="$(mktemp -d "$TOOLS/.$name.new.XXXXXX")"
+        chmod 755 "$temp"
+        quietly "preparing $name in $TOOLS" "$@" "$temp"
+        echo "$version" >"$temp/.version"
+        rm -rf "${TOOLS:?}/$name"
+        mv "$temp" "$TOOLS/$name"
+    fi
+    exec 9>&-
+}
+
+tool_is() { [[ "$(cat "$TOOLS/$1/.version" 2>/dev/null)" == "$2" ]]; }
+
+# apt_install PACKAGE...: install those that are missing.
+apt_install() {
+    local missing=() package
+    for package; do
+        [[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] ||
+            missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+
+    command -v apt-get >/dev/null ||
+        die "this machine has no apt-get; please install what Debian calls: ${missing[*]}"
+    ((EUID == 0)) ||
+        die "please install as root: apt-get install --no-install-recommends ${missing[*]}"
+    quietly "installing ${missing[*]}" apt_install_now "${missing[@]}"
+}
+
+# Debian starts a service when it is installed, unless policy-rc.d forbids it.
+apt_install_now() (
+    policy=/usr/sbin/policy-rc.d
+    export DEBIAN_FRONTEND=noninteractive
+    # A source of the user's that cannot be reached need not be one we need.
+    apt-get update || true
+    if [[ ! -e $policy ]]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt-get install -y --no-install-recommends "$@"
+)
+
+# fetch_debs [--with-depends] SUITE PACKAGE... DIR: download from that Debian
+# suite and unpack into DIR. Uses an apt of its own: the system's sources, lists
+# and package cache are neither read nor written.
+fetch_debs() {
+    local depends=
+    [[ $1 == --with-depends ]] && depends=1 && shift
+    local suite=$1 dir="${*: -1}" apt
+    apt="$dir/.apt"
+    set -- "${@:2:$#-2}"
+    mkdir -p "$apt"/{lists/partial,archives/partial}
+    : >"$apt/status"
+    debian_sources "$suite" >"$apt/sources.list"
+    cat >"$apt/apt.conf" <<CONF
+Dir::State "$apt";
+Dir::State::lists "$apt/lists";
+Dir::State::status "$apt/status";
+Dir::Cache "$apt";
+Dir::Cache::archives "$apt/archives";
+Dir::Cache::pkgcache "$apt/pkgcache.bin";
+Dir::Cache::srcpkgcache "$apt/srcpkgcache.bin";
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+#clear Acquire::IndexTargets::deb::DEP-11;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+CONF
+    # By -c it is read after the system's own configuration, and so wins.
+    apt-get -c "$apt/apt.conf" update
+    if [[ $depends ]]; then
+        apt-get -c "$apt/apt.conf" install -y --download-only --no-install-recommends "$@"
+    else
+        (cd "$apt/archives" && apt-get -c "$apt/apt.conf" download "$@")
+    fi
+
+    local deb
+    for deb in "$apt"/archives/*.deb; do
+        dpkg-deb -x "$deb" "$dir"
+    done
+    rm -rf "$apt"
+}
+
+# The mirrors that the system itself uses, with the same paths for other suites.
+debian_sources() {
+    local suite=$1 key=/usr/share/keyrings/debian-archive-keyring.gpg main security
+    main="$(debian_mirror Debian)"
+    security="$(debian_mirror Debian-Security)"
+    echo "deb [signed-by=$key] $main $suite main"
+    [[ $suite == sid ]] || echo "deb [signed-by=$key] $security $suite-security main"
+}
+
+debian_mirror() {
+    local found
+    # shellcheck disable=SC2016 # apt expands these
+    found="$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v label="$1" '$1 == label && !seen++ { print $2 }')"
+    echo "${found:-$2}"
+}
+
+# `openresty` in PATH is a link to its nginx.
+find_openresty() {
+    local nginx
+    for nginx in "$(command -v openresty)" /usr/local/openresty/nginx/sbin/nginx; do
+        [[ -x "$nginx" ]] && echo "$nginx" && return
+    done
+    return 1
+}

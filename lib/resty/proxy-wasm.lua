@@ -1,0 +1,366 @@
+-- Proxy-Wasm plugins in OpenResty.
+--
+-- This module: load(), on_configure() and a function for each callback, which APISIX calls.
+-- resty.proxy-wasm.chain: a list of plugins that runs through all phases.
+
+
+local bit = require "bit"
+local ffi = require "ffi"
+local base = require "resty.core.base"
+local cdefs = require "resty.proxy-wasm.cdefs"
+local outcomes = require "resty.proxy-wasm.outcome"
+local response_headers = require "resty.proxy-wasm.response_headers"
+
+
+base.allows_subsystem("http")
+
+
+local lib = cdefs.lib
+local error_buffer = cdefs.error_buffer
+local error_text = cdefs.error_text
+local get_request = base.get_request
+local band = bit.band
+local ffi_gc = ffi.gc
+local ffi_istype = ffi.istype
+local ffi_str = ffi.string
+local gmatch = string.gmatch
+local tonumber = tonumber
+local tostring = tostring
+local pairs = pairs
+local type = type
+local error = error
+local ngx = ngx
+
+
+local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
+local OUTCOME_BODY = cdefs.OUTCOME_BODY
+local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
+
+
+local plugin_p = ffi.new("ProxyWasmPlugin *[1]")
+local context_p = ffi.new("ProxyWasmContext *[1]")
+local str_p = ffi.new("ProxyWasmStr[1]")
+local plugin_type = ffi.typeof("ProxyWasmPlugin *")
+local context_type = ffi.typeof("ProxyWasmContext *")
+local options_type = ffi.typeof("ProxyWasmHeader[?]")
+local outcome = outcomes.outcome
+
+
+local _M = {
+    _VERSION = "0.1.0",
+}
+
+
+-- Sets what directives would set. To be called before load(), in init_by_lua*.
+--
+-- opts.vm: the engine, as the directive wasm_vm.
+--
+-- Returns true, or nil and an error. Raises an error on an unknown option.
+function _M.setup(opts)
+    if type(opts) ~= "table" then
+        error("bad options: table expected, got " .. type(opts), 2)
+    end
+
+    for name in pairs(opts) do
+        if name ~= "vm" then
+            error("unknown option \"" .. tostring(name) .. "\"", 2)
+        end
+    end
+
+    local vm = opts.vm
+    if vm ~= nil then
+        if type(vm) ~= "string" then
+            error("bad option \"vm\": string expected, got " .. type(vm), 2)
+        end
+
+        if lib.proxy_wasm_engine_set(vm, #vm, error_buffer()) ~= 0 then
+            return nil, error_text()
+        end
+    end
+
+    return true
+end
+
+
+local function add_option(list, name, value)
+    if type(value) ~= "string" then
+        error("bad option \"" .. name .. "\": string expected, got " .. type(value), 4)
+    end
+
+    list[#list + 1] = { name, value }
+end
+
+
+-- Options as an array of names and values, and its length. The third value keeps the strings alive.
+local function options_array(opts)
+    local list = {}
+
+    for name, value in pairs(opts) do
+        if name == "root_id" or name == "vm_config" or name == "vm_id" then
+            add_option(list, name, value)
+
+        elseif name == "env" then
+            for variable, text in pairs(value) do
+                add_option(list, "env:" .. variable, text)
+            end
+
+        else
+            error("unknown option \"" .. tostring(name) .. "\"", 3)
+        end
+    end
+
+    local array = options_type(#list)
+    for i = 1, #list do
+        local option = array[i - 1]
+        option.name.data, option.name.len = list[i][1], #list[i][1]
+        option.value.data, option.value.len = list[i][2], #list[i][2]
+    end
+
+    return array, #list, list
+end
+
+
+-- Loads a plugin from a .wasm or .wat file.
+--
+-- opts.root_id: the name under which the plugin registered its root context, where it is not the plugin's name
+-- opts.vm_config: the configuration of the VM (proxy_on_vm_start)
+-- opts.vm_id: the namespace of shared data
+-- opts.env: a table of the plugin's environment variables
+--
+-- Returns the plugin, or nil and an error: the system's message for a file that cannot be read, else "failed to load wasm plugin", with
+-- the cause in the error log. Phases: any; best init_by_lua*.
+function _M.load(name, path, opts)
+    if type(name) ~= "string" or type(path) ~= "string" then
+        error("bad arguments: a name and a path expected", 2)
+    end
+
+    local options, n, _ = nil, 0
+    if opts ~= nil then
+        options, n, _ = options_array(opts)
+    end
+
+    local rc = lib.proxy_wasm_plugin_new(name, #name, path, #path, options, n, plugin_p,
+                                         error_buffer())
+    if rc ~= 0 then
+        return nil, error_text()
+    end
+
+    return ffi_gc(plugin_p[0], lib.proxy_wasm_plugin_free)
+end
+
+
+local function configure(plugin, conf)
+    if lib.proxy_wasm_context_new(plugin, conf, #conf, context_p) ~= 0 then
+        return nil, "failed to run proxy_on_configure"
+    end
+
+    return ffi_gc(context_p[0], lib.proxy_wasm_context_free)
+end
+
+
+-- Makes a plugin context, which runs proxy_on_configure with conf, a string that is not empty.
+--
+-- Returns the context, or nil and "bad plugin", "bad conf" or "failed to run proxy_on_configure". Phases: any.
+function _M.on_configure(plugin, conf)
+    if not ffi_istype(plugin_type, plugin) then
+        return nil, "bad plugin"
+    end
+
+    if type(conf) ~= "string" or conf == "" then
+        return nil, "bad conf"
+    end
+
+    return configure(plugin, conf)
+end
+
+
+-- What is known of a plugin.
+--
+-- Returns a table: name, engine, abi_version, size (bytes of the file), hash (SHA-256), root_id, contexts (in this worker's VM), and the
+-- lists exports, imports and unknown_imports; or nil and "bad plugin". Phases: any.
+function _M.info(plugin)
+    if not ffi_istype(plugin_type, plugin) then
+        return nil, "bad plugin"
+    end
+
+    if lib.proxy_wasm_plugin_info(plugin, str_p) ~= 0 then
+        return nil, "failed to describe the plugin"
+    end
+
+    local info = { exports = {}, imports = {}, unknown_imports = {} }
+
+    for key, value in gmatch(ffi_str(str_p[0].data, str_p[0].len), "([^=\n]+)=([^\n]*)\n") do
+        local list = info[key .. "s"]
+
+        if type(list) == "table" then
+            list[#list + 1] = value
+
+        elseif key == "size" or key == "contexts" then
+            info[key] = tonumber(value)
+
+        else
+            info[key] = value
+        end
+    end
+
+    return info
+end
+
+
+-- The name of the engine that plugins are loaded on. Phases: any.
+function _M.engine()
+    lib.proxy_wasm_engine_get(str_p)
+    return ffi_str(str_p[0].data, str_p[0].len)
+end
+
+
+-- Runs proxy_on_request_headers. Ends the request itself where the plugin sent a local response.
+--
+-- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_request_headers".
+-- Phases: rewrite, access, content.
+function _M.on_http_request_headers(plugin_ctx)
+    if not ffi_istype(context_type, plugin_ctx) then
+        return nil, "bad plugin ctx"
+    end
+
+    local r = get_request()
+    if not r then
+        return nil, "bad request"
+    end
+
+    local rc = lib.proxy_wasm_stream_request_headers(plugin_ctx, r, outcome)
+    if rc < 0 then
+        return nil, "failed to run proxy_on_http_request_headers"
+    end
+
+    if rc ~= 0 then
+        outcomes.apply_request(rc)
+    end
+
+    return true
+end
+
+
+-- Runs proxy_on_request_body with a piece of the body, or with nil where there is none to show. A body that the plugin changed becomes
+-- the request's.
+--
+-- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_request_body".
+-- Phases: rewrite, access, content.
+function _M.on_http_request_body(plugin_ctx, body, end_of_body)
+    if not ffi_istype(context_type, plugin_ctx) then
+        return nil, "bad plugin ctx"
+    end
+
+    local r = get_request()
+    if not r then
+        return nil, "bad request"
+    end
+
+    if body ~= nil and type(body) ~= "string" then
+        body = tostring(body)
+    end
+
+    local rc = lib.proxy_wasm_stream_request_body(plugin_ctx, r, body, body and #body or 0,
+                                                  end_of_body and 1 or 0, outcome)
+    if rc < 0 then
+        return nil, "failed to run proxy_on_http_request_body"
+    end
+
+    if rc ~= 0 then
+        outcomes.apply_request(rc)
+    end
+
+    return true
+end
+
+
+-- Runs proxy_on_response_headers. A local response takes the place of the response: its body goes out with
+-- on_http_response_body().
+--
+-- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_response_headers".
+-- Phases: header_filter.
+function _M.on_http_response_headers(plugin_ctx)
+    if not ffi_istype(context_type, plugin_ctx) then
+        return nil, "bad plugin ctx"
+    end
+
+    local r = get_request()
+    if not r then
+        return nil, "bad request"
+    end
+
+    local headers, n, _ = nil, 0
+    if band(lib.proxy_wasm_context_flags(plugin_ctx), HAS_RESPONSE_HEADERS) ~= 0 then
+        headers, n, _ = response_headers.collect()
+    end
+
+    local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
+    if rc < 0 then
+        return nil, "failed to run proxy_on_http_response_headers"
+    end
+
+    if rc ~= 0 then
+        outcomes.apply_response_headers(rc)
+    end
+
+    return true
+end
+
+
+-- Runs proxy_on_response_body with the chunk in ngx.arg, and puts there what goes on.
+--
+-- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_response_body".
+-- Phases: body_filter.
+function _M.on_http_response_body(plugin_ctx)
+    if not ffi_istype(context_type, plugin_ctx) then
+        return nil, "bad plugin ctx"
+    end
+
+    local r = get_request()
+    if not r then
+        return nil, "bad request"
+    end
+
+    local replaced = outcomes.take_replaced_body()
+    if replaced then
+        ngx.arg[1] = replaced
+        ngx.arg[2] = true
+        return true
+    end
+
+    local chunk, eof = ngx.arg[1], ngx.arg[2]
+    if chunk == "" and not eof then
+        return true
+    end
+
+    local rc = lib.proxy_wasm_stream_response_body(plugin_ctx, r, chunk, #chunk, eof and 1 or 0,
+                                                   outcome)
+    if rc < 0 then
+        -- what the plugin held back is not lost with it
+        if outcome.body.data ~= nil then
+            ngx.arg[1] = outcomes.body()
+        end
+
+        return nil, "failed to run proxy_on_http_response_body"
+    end
+
+    if band(rc, OUTCOME_BODY) ~= 0 then
+        ngx.arg[1] = outcomes.body()
+
+    elseif band(rc, OUTCOME_HOLD) ~= 0 then
+        ngx.arg[1] = ""
+    end
+
+    return true
+end
+
+
+-- Makes a filter chain: see resty.proxy-wasm.chain.
+--
+-- Returns the chain, or nil and an error that names the plugin. Raises an error on bad arguments.
+function _M.chain(plugins)
+    return require("resty.proxy-wasm.chain").new(plugins, _M.load, configure)
+end
+
+
+return _M

@@ -1,0 +1,139 @@
+-- Finds the library, loads it once and declares its C ABI: include/proxy_wasm.h.
+
+
+local ffi = require "ffi"
+
+
+local C = ffi.C
+local ffi_load = ffi.load
+local ffi_str = ffi.string
+local io_open = io.open
+local gmatch = string.gmatch
+local gsub = string.gsub
+local pcall = pcall
+local error = error
+local tonumber = tonumber
+
+
+local LIBRARY = "libresty_proxy_wasm.so"
+local ERRBUF_SIZE = 1024
+
+
+ffi.cdef[[
+typedef struct ProxyWasmContext  ProxyWasmContext;
+typedef struct ProxyWasmPlugin  ProxyWasmPlugin;
+
+typedef struct ProxyWasmStr {
+    const char *data;
+    size_t      len;
+} ProxyWasmStr;
+
+typedef struct ProxyWasmHeader {
+    struct ProxyWasmStr name;
+    struct ProxyWasmStr value;
+} ProxyWasmHeader;
+
+typedef struct ProxyWasmOutcome {
+    struct ProxyWasmStr body;
+    struct ProxyWasmStr local_body;
+    const struct ProxyWasmHeader *headers;
+    size_t headers_len;
+    struct ProxyWasmStr path;
+    struct ProxyWasmStr args;
+    int status;
+    int grpc_status;
+} ProxyWasmOutcome;
+
+int proxy_wasm_init(char *errbuf, size_t *errlen);
+int proxy_wasm_engine_set(const char *name, size_t name_len, char *errbuf, size_t *errlen);
+int proxy_wasm_engine_get(struct ProxyWasmStr *name);
+
+int proxy_wasm_plugin_new(const char *name, size_t name_len, const char *path, size_t path_len, const struct ProxyWasmHeader *options, size_t options_len, struct ProxyWasmPlugin **plugin, char *errbuf, size_t *errlen);
+void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
+int proxy_wasm_plugin_flags(const struct ProxyWasmPlugin *plugin);
+int proxy_wasm_plugin_info(const struct ProxyWasmPlugin *plugin, struct ProxyWasmStr *info);
+
+int proxy_wasm_context_new(const struct ProxyWasmPlugin *plugin, const char *config, size_t config_len, struct ProxyWasmContext **context);
+void proxy_wasm_context_free(struct ProxyWasmContext *context);
+int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
+
+int proxy_wasm_stream_request_headers(const struct ProxyWasmContext *context, void *r, struct ProxyWasmOutcome *outcome);
+int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
+int proxy_wasm_stream_response_headers(const struct ProxyWasmContext *context, void *r, const struct ProxyWasmHeader *response_headers, size_t response_headers_len, struct ProxyWasmOutcome *outcome);
+int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
+size_t proxy_wasm_worker_requests(void);
+]]
+
+
+local _M = {
+    -- what the answers of proxy_wasm_plugin_flags() and proxy_wasm_context_flags() are summed from
+    HAS_REQUEST_HEADERS = 1,
+    HAS_REQUEST_BODY = 2,
+    HAS_RESPONSE_HEADERS = 4,
+    HAS_RESPONSE_BODY = 8,
+    SETS_BODY = 16,
+
+    -- what the answers of proxy_wasm_stream_*() are summed from
+    OUTCOME_BODY = 1,
+    OUTCOME_HOLD = 2,
+    OUTCOME_LOCAL_RESPONSE = 4,
+    OUTCOME_CLOSE = 8,
+    OUTCOME_PATH = 16,
+    OUTCOME_ARGS = 32,
+    OUTCOME_PAUSED = 64,
+}
+
+
+local function is_loaded()
+    return C.proxy_wasm_init ~= nil
+end
+
+
+local function load_library()
+    -- nginx's load_module makes the symbols global: a second copy must not be loaded
+    if pcall(is_loaded) then
+        return C
+    end
+
+    local tried = ""
+
+    for template in gmatch(package.cpath, "[^;]+") do
+        local path = gsub(template, "[^/]*$", LIBRARY)
+        local file = io_open(path, "rb")
+        if file then
+            file:close()
+            return ffi_load(path)
+        end
+
+        tried = tried .. "\n\tno file '" .. path .. "'"
+    end
+
+    error(LIBRARY .. " not found along package.cpath:" .. tried)
+end
+
+
+local errbuf = ffi.new("char[?]", ERRBUF_SIZE)
+local errlen = ffi.new("size_t[1]")
+
+
+-- The arguments (errbuf, errlen) for a call into the library.
+function _M.error_buffer()
+    errlen[0] = ERRBUF_SIZE
+    return errbuf, errlen
+end
+
+
+-- The text that the last call left there.
+function _M.error_text()
+    return ffi_str(errbuf, tonumber(errlen[0]))
+end
+
+
+_M.lib = load_library()
+
+if _M.lib.proxy_wasm_init(_M.error_buffer()) ~= 0 then
+    error(_M.error_text())
+end
+
+
+return _M

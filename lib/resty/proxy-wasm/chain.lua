@@ -1,0 +1,354 @@
+-- A list of plugins that runs through all phases of a request, one line of Lua a phase:
+--
+--     local chain = assert(wasm.chain{
+--         { path = "auth.wasm", conf = "..." },
+--         { path = "rewrite.wasm", conf = "...", fail = "open" },
+--     })
+--
+--     access_by_lua_block        { chain:access() }
+--     header_filter_by_lua_block { chain:header_filter() }
+--     body_filter_by_lua_block   { return chain:body_filter() }
+--
+-- Plugins run in order for the request and in reverse for the response. proxy_on_log and the end of a context come with the end of the request.
+
+
+local bit = require "bit"
+local base = require "resty.core.base"
+local cdefs = require "resty.proxy-wasm.cdefs"
+local outcomes = require "resty.proxy-wasm.outcome"
+local response_headers = require "resty.proxy-wasm.response_headers"
+
+
+local lib = cdefs.lib
+local get_request = base.get_request
+local band = bit.band
+local match = string.match
+local io_open = io.open
+local ngx = ngx
+local pairs = pairs
+local setmetatable = setmetatable
+local tostring = tostring
+local type = type
+local error = error
+
+
+local HAS_REQUEST_BODY = cdefs.HAS_REQUEST_BODY
+local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
+local HAS_RESPONSE_BODY = cdefs.HAS_RESPONSE_BODY
+local OUTCOME_BODY = cdefs.OUTCOME_BODY
+local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
+local OUTCOME_LOCAL_RESPONSE = cdefs.OUTCOME_LOCAL_RESPONSE
+local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
+local OUTCOME_PAUSED = cdefs.OUTCOME_PAUSED
+
+local OPTIONS = {
+    name = "string", path = "string", root_id = "string", vm_config = "string",
+    vm_id = "string", env = "table", fail = "string",
+}
+
+
+local outcome = outcomes.outcome
+
+
+local _M = {}
+local mt = { __index = _M }
+
+
+local function check(i, spec)
+    if type(spec) ~= "table" then
+        error("bad plugin " .. i .. ": table expected, got " .. type(spec), 4)
+    end
+
+    if spec.path == nil then
+        error("bad plugin " .. i .. ": no path", 4)
+    end
+
+    for name, value in pairs(spec) do
+        local expected = OPTIONS[name]
+
+        if name == "conf" then
+            if type(value) ~= "string" and type(value) ~= "table" then
+                error("bad plugin " .. i .. ": conf is neither string nor table", 4)
+            end
+
+        elseif not expected then
+            error("bad plugin " .. i .. ": unknown option \"" .. tostring(name) .. "\"", 4)
+
+        elseif type(value) ~= expected then
+            error("bad plugin " .. i .. ": " .. name .. " is not a " .. expected, 4)
+        end
+    end
+
+    if spec.fail ~= nil and spec.fail ~= "open" and spec.fail ~= "closed" then
+        error("bad plugin " .. i .. ": fail is neither \"open\" nor \"closed\"", 4)
+    end
+end
+
+
+-- Loads the plugins and configures each.
+--
+-- For each: path; conf, a string, or a table that becomes JSON; name, by default the file's name without its ending; fail, what happens
+-- to a request when the plugin fails: "closed" (the default) ends it with 500, "open" lets it go on; root_id, vm_config, vm_id, env
+-- as for load().
+--
+-- Returns the chain, or nil and an error that names the plugin.
+function _M.new(specs, load, configure)
+    if type(specs) ~= "table" then
+        error("bad plugins: table expected, got " .. type(specs), 3)
+    end
+
+    local self = { n = #specs, reads_body = false, filters_body = false }
+
+    for i = 1, #specs do
+        local spec = specs[i]
+        check(i, spec)
+
+        local name = spec.name or match(spec.path, "([^/]*)%.[^./]*$") or spec.path
+        local conf = spec.conf or ""
+        if type(conf) == "table" then
+            conf = require("cjson.safe").encode(conf)
+            if not conf then
+                return nil, "plugin " .. name .. ": conf cannot be encoded as JSON"
+            end
+        end
+
+        local plugin, err = load(name, spec.path, {
+            root_id = spec.root_id,
+            vm_config = spec.vm_config,
+            vm_id = spec.vm_id,
+            env = spec.env,
+        })
+        if not plugin then
+            return nil, "plugin " .. name .. ": " .. err
+        end
+
+        local context
+        context, err = configure(plugin, conf)
+        if not context then
+            return nil, "plugin " .. name .. ": " .. err
+        end
+
+        local flags = lib.proxy_wasm_plugin_flags(plugin)
+        local reads_body = band(flags, HAS_REQUEST_BODY) ~= 0
+        local filters_body = band(flags, HAS_RESPONSE_BODY) ~= 0
+
+        self[i] = {
+            context = context,
+            fail_open = spec.fail == "open",
+            reads_body = reads_body,
+            filters_headers = band(flags, HAS_RESPONSE_HEADERS) ~= 0,
+            filters_body = filters_body,
+        }
+        self.reads_body = self.reads_body or reads_body
+        self.filters_body = self.filters_body or filters_body
+        self.filters_headers = self.filters_headers or self[i].filters_headers
+    end
+
+    return setmetatable(self, mt)
+end
+
+
+local function read_body()
+    ngx.req.read_body()
+
+    local body = ngx.req.get_body_data()
+    if body then
+        return body
+    end
+
+    local path = ngx.req.get_body_file()
+    if not path then
+        return nil
+    end
+
+    local file, err = io_open(path, "rb")
+    if not file then
+        ngx.log(ngx.ERR, "proxy-wasm: the request's body cannot be read: ", err)
+        return nil
+    end
+
+    body = file:read("*a")
+    file:close()
+
+    return body
+end
+
+
+-- Runs proxy_on_request_body of one plugin with the whole body. Gives false where the request has none.
+local function run_body(plugin, r)
+    local body = read_body()
+    if not body then
+        return false
+    end
+
+    local rc = lib.proxy_wasm_stream_request_body(plugin.context, r, body, #body, 1, outcome)
+    if rc < 0 then
+        if not plugin.fail_open then
+            ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+        end
+
+    elseif rc ~= 0 then
+        outcomes.apply_request(rc)
+    end
+
+    return true
+end
+
+
+-- Runs proxy_on_request_headers and, where a plugin has a callback for it and the request has a body, proxy_on_request_body.
+--
+-- Returns nothing, and does not return where a plugin ended the request. Phases: access; as rewrite() in rewrite.
+function _M.access(self)
+    local r = get_request()
+    if not r then
+        error("no request", 2)
+    end
+
+    local shown = 0
+
+    for i = 1, self.n do
+        local plugin = self[i]
+        local rc = lib.proxy_wasm_stream_request_headers(plugin.context, r, outcome)
+
+        if rc < 0 then
+            if not plugin.fail_open then
+                return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+            end
+
+        elseif rc ~= 0 then
+            outcomes.apply_request(rc)
+
+            if band(rc, OUTCOME_PAUSED) ~= 0 then
+                -- those behind it see the request once this plugin lets it go, with its body
+                for j = shown + 1, i do
+                    if self[j].reads_body then
+                        run_body(self[j], r)
+                    end
+                end
+
+                shown = i
+            end
+        end
+    end
+
+    if not self.reads_body then
+        return
+    end
+
+    for i = shown + 1, self.n do
+        if self[i].reads_body and not run_body(self[i], r) then
+            return
+        end
+    end
+end
+
+
+_M.rewrite = _M.access
+
+
+-- Runs proxy_on_response_headers, in reverse order. Phases: header_filter.
+function _M.header_filter(self)
+    local r = get_request()
+    if not r then
+        error("no request", 2)
+    end
+
+    local headers, n, _ = nil, 0
+
+    for i = self.n, 1, -1 do
+        local plugin = self[i]
+
+        if plugin.filters_headers then
+            -- again for each: the plugin before may have changed them
+            headers, n, _ = response_headers.collect()
+        end
+
+        local rc = lib.proxy_wasm_stream_response_headers(plugin.context, r, headers, n, outcome)
+
+        if rc < 0 then
+            if not plugin.fail_open then
+                return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+            end
+
+        elseif rc ~= 0 then
+            outcomes.apply_response_headers(rc)
+
+            if band(rc, OUTCOME_CLOSE) ~= 0 then
+                return
+            end
+
+            if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
+                -- a local response is final: those in front see no response headers
+                return
+            end
+        end
+    end
+end
+
+
+-- Runs proxy_on_response_body, in reverse order, and puts into ngx.arg what goes on.
+--
+-- Returns nothing, or ngx.ERROR, to be returned to nginx, where a plugin that fails closed failed: nginx then closes the connection.
+-- Phases: body_filter.
+function _M.body_filter(self)
+    local replaced = outcomes.take_replaced_body()
+    if replaced then
+        ngx.arg[1] = replaced
+        ngx.arg[2] = true
+        return
+    end
+
+    if not self.filters_body then
+        return
+    end
+
+    local r = get_request()
+    if not r then
+        error("no request", 2)
+    end
+
+    local chunk, eof = ngx.arg[1], ngx.arg[2]
+    local last = eof and 1 or 0
+    local changed = false
+
+    for i = self.n, 1, -1 do
+        local plugin = self[i]
+
+        if chunk == "" and not eof then
+            break
+        end
+
+        if plugin.filters_body then
+            local rc = lib.proxy_wasm_stream_response_body(plugin.context, r, chunk, #chunk, last,
+                                                           outcome)
+            if rc < 0 then
+                if not plugin.fail_open then
+                    return ngx.ERROR
+                end
+
+                if outcome.body.data ~= nil then
+                    chunk = outcomes.body()
+                    changed = true
+                end
+
+            elseif band(rc, OUTCOME_CLOSE) ~= 0 then
+                return ngx.ERROR
+
+            elseif band(rc, OUTCOME_BODY) ~= 0 then
+                chunk = outcomes.body()
+                changed = true
+
+            elseif band(rc, OUTCOME_HOLD) ~= 0 then
+                chunk = ""
+                changed = true
+            end
+        end
+    end
+
+    if changed then
+        ngx.arg[1] = chunk
+    end
+end
+
+
+return _M

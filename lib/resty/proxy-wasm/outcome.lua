@@ -1,0 +1,228 @@
+-- Carries out what a callback left to do: see ProxyWasmOutcome.
+
+
+local bit = require "bit"
+local ffi = require "ffi"
+local cdefs = require "resty.proxy-wasm.cdefs"
+
+
+local band = bit.band
+local ffi_str = ffi.string
+local find = string.find
+local lower = string.lower
+local log = ngx.log
+local ngx = ngx
+local pairs = pairs
+local pcall = pcall
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+
+local OUTCOME_BODY = cdefs.OUTCOME_BODY
+local OUTCOME_LOCAL_RESPONSE = cdefs.OUTCOME_LOCAL_RESPONSE
+local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
+local OUTCOME_PATH = cdefs.OUTCOME_PATH
+local OUTCOME_ARGS = cdefs.OUTCOME_ARGS
+
+-- nginx closes the connection without a response
+local CLOSE = 444
+
+local GRPC_UNKNOWN = 2
+local GRPC_BY_STATUS = {
+    [400] = 13, [401] = 16, [403] = 7, [404] = 12,
+    [429] = 14, [502] = 14, [503] = 14, [504] = 14,
+}
+
+-- these belong to the connection and not to the response that is replaced
+local KEPT_HEADERS = {
+    connection = true,
+    date = true,
+    ["keep-alive"] = true,
+    server = true,
+    ["transfer-encoding"] = true,
+}
+
+
+-- what is allocated once serves every request: nothing yields between a call and the reading of its outcome
+local outcome = ffi.new("ProxyWasmOutcome")
+
+
+local _M = {
+    outcome = outcome,
+}
+
+
+local function str(value)
+    return ffi_str(value.data, value.len)
+end
+
+
+-- The local response as status, body and a table of headers.
+local function local_response()
+    local status = outcome.status
+    local body = str(outcome.local_body)
+    local headers = {}
+
+    for i = 0, tonumber(outcome.headers_len) - 1 do
+        local header = outcome.headers[i]
+        local name, value = str(header.name), str(header.value)
+        local key = lower(name)
+        local present = headers[key]
+
+        if present == nil then
+            headers[key] = value
+
+        elseif type(present) == "table" then
+            present[#present + 1] = value
+
+        else
+            headers[key] = { present, value }
+        end
+    end
+
+    -- the length is the body's, whatever the plugin says
+    headers["content-length"] = nil
+    headers["transfer-encoding"] = nil
+
+    local content_type = ngx.var.content_type
+    if content_type and find(content_type, "application/grpc", 1, true) == 1 then
+        local grpc_status = outcome.grpc_status
+        if grpc_status < 0 then
+            grpc_status = GRPC_BY_STATUS[status] or GRPC_UNKNOWN
+        end
+
+        headers["content-type"] = "application/grpc"
+        headers["grpc-status"] = tostring(grpc_status)
+        headers["grpc-message"] = body ~= "" and ngx.escape_uri(body) or nil
+
+        return 200, "", headers
+    end
+
+    return status, body, headers
+end
+
+
+local function send_local_response()
+    local status, body, headers = local_response()
+
+    for name, value in pairs(headers) do
+        ngx.header[name] = value
+    end
+
+    if headers["grpc-status"] then
+        -- a response of trailers only: its end is the end of its headers
+        ngx.status = status
+        ngx.send_headers()
+        return ngx.exit(ngx.HTTP_OK)
+    end
+
+    if body == "" then
+        return ngx.exit(status)
+    end
+
+    ngx.status = status
+    ngx.header["content-length"] = #body
+    ngx.print(body)
+
+    return ngx.exit(status)
+end
+
+
+-- Puts the local response in the place of one whose headers are about to be sent. Its body follows in the body filter.
+local function replace_response()
+    local status, body, headers = local_response()
+
+    for name in pairs(ngx.resp.get_headers(0, true)) do
+        if not KEPT_HEADERS[lower(name)] then
+            ngx.header[name] = nil
+        end
+    end
+
+    ngx.status = status
+
+    for name, value in pairs(headers) do
+        ngx.header[name] = value
+    end
+
+    if body ~= "" and not headers["content-type"] then
+        ngx.header["content-type"] = "text/plain"
+    end
+
+    ngx.ctx.proxy_wasm_body = body
+
+    -- APISIX asks through this variable whether its body filter is to call the plugin
+    if ngx.var.wasm_process_resp_body == "" then
+        ngx.var.wasm_process_resp_body = "true"
+    end
+end
+
+
+-- The body of a local response that replaces what upstream sent, once.
+function _M.take_replaced_body()
+    local ctx = ngx.ctx
+    local body = ctx.proxy_wasm_body
+    if body ~= nil then
+        ctx.proxy_wasm_body = nil
+    end
+
+    return body
+end
+
+
+local function set_path(rc)
+    local ok, err = pcall(ngx.req.set_uri, str(outcome.path), false, true)
+    if not ok then
+        log(ngx.ERR, "proxy-wasm: the new path was not set: ", err)
+        return
+    end
+
+    local args = ""
+    if band(rc, OUTCOME_ARGS) ~= 0 then
+        args = str(outcome.args)
+    end
+
+    ngx.req.set_uri_args(args)
+end
+
+
+-- Carries out the outcome of a callback in a request phase. Does not return where the request is over.
+function _M.apply_request(rc)
+    if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
+        return send_local_response()
+    end
+
+    if band(rc, OUTCOME_CLOSE) ~= 0 then
+        return ngx.exit(CLOSE)
+    end
+
+    if band(rc, OUTCOME_PATH) ~= 0 then
+        set_path(rc)
+    end
+
+    if band(rc, OUTCOME_BODY) ~= 0 then
+        ngx.req.read_body()
+        ngx.req.set_body_data(str(outcome.body))
+    end
+end
+
+
+-- Carries out the outcome of a callback in the header filter.
+function _M.apply_response_headers(rc)
+    if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
+        return replace_response()
+    end
+
+    if band(rc, OUTCOME_CLOSE) ~= 0 then
+        return ngx.exit(ngx.ERROR)
+    end
+end
+
+
+-- The body that goes on.
+function _M.body()
+    return str(outcome.body)
+end
+
+
+return _M

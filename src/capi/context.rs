@@ -1,0 +1,81 @@
+use std::os::raw::{c_char, c_int};
+use std::rc::Rc;
+
+use super::boundary::{bytes, guard};
+use super::plugin::{ProxyWasmPlugin, flags};
+use crate::abi::types::LogLevel;
+use crate::nginx;
+use crate::plugin::{Error, PluginContext};
+
+/// A plugin context, as C sees it.
+pub struct ProxyWasmContext {
+    pub(super) context: Rc<PluginContext>,
+    pub(super) flags: c_int,
+}
+
+/// Makes a plugin context with a configuration (`proxy_on_context_create`, for the first in a VM `proxy_on_vm_start`, and
+/// `proxy_on_configure`).
+///
+/// Returns 0 and the context in `*context`, to be freed with `proxy_wasm_context_free`; or -1 where the plugin trapped or refused, with
+/// the cause in nginx's error log.
+///
+/// # Safety
+/// `plugin` came from `proxy_wasm_plugin_new`, `(config, config_len)` is a string, `context` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_context_new(
+    plugin: *const ProxyWasmPlugin,
+    config: *const c_char,
+    config_len: usize,
+    context: *mut *mut ProxyWasmContext,
+) -> c_int {
+    guard("proxy_wasm_context_new", -1, || {
+        // SAFETY: the caller says that it is a plugin.
+        let plugin = unsafe { &(*plugin).0 };
+        // SAFETY: the caller says that it is a string.
+        let config = unsafe { bytes(config, config_len) };
+        match PluginContext::new(Rc::clone(plugin), config) {
+            Ok(made) => {
+                let made = Box::new(ProxyWasmContext {
+                    flags: flags(made.plugin()),
+                    context: Rc::new(made),
+                });
+                // SAFETY: the caller says that it is writable.
+                unsafe { *context = Box::into_raw(made) };
+                0
+            }
+            Err(error) => {
+                if let Error::Busy | Error::Poisoned = error {
+                    nginx::log(
+                        LogLevel::Error,
+                        format!("proxy-wasm {}: {error}", plugin.info().name).as_bytes(),
+                    );
+                }
+                -1
+            }
+        }
+    })
+}
+
+/// Frees a plugin context. It ends in the plugin (`proxy_on_done`, `proxy_on_delete`) when the last request that it runs on has.
+///
+/// # Safety
+/// `context` came from `proxy_wasm_context_new` and is not used again, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_context_free(context: *mut ProxyWasmContext) {
+    guard("proxy_wasm_context_free", (), || {
+        if !context.is_null() {
+            // SAFETY: it came from `Box::into_raw` and is not used again.
+            drop(unsafe { Box::from_raw(context) });
+        }
+    });
+}
+
+/// What the context's plugin could do: as `proxy_wasm_plugin_flags`.
+///
+/// # Safety
+/// `context` came from `proxy_wasm_context_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_context_flags(context: *const ProxyWasmContext) -> c_int {
+    // SAFETY: the caller says that it is a context.
+    unsafe { (*context).flags }
+}

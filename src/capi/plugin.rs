@@ -1,0 +1,234 @@
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::raw::{c_char, c_int};
+use std::rc::Rc;
+
+use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers};
+use super::host::WorkerHost;
+use super::{engine, worker};
+use crate::abi::types::LogLevel;
+use crate::nginx;
+use crate::plugin::{Options, Plugin};
+
+/// A loaded plugin, as C sees it.
+pub struct ProxyWasmPlugin(pub(super) Rc<Plugin>);
+
+/// The largest plugin file that is read.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
+
+/// The error of a plugin that was read but is none; APISIX knows this text. The cause goes to the log.
+const LOAD_FAILED: &str = "failed to load wasm plugin";
+
+/// The plugin exports `proxy_on_request_headers`.
+pub const FLAG_REQUEST_HEADERS: c_int = 1;
+/// The plugin exports `proxy_on_request_body`.
+pub const FLAG_REQUEST_BODY: c_int = 2;
+/// The plugin exports `proxy_on_response_headers`.
+pub const FLAG_RESPONSE_HEADERS: c_int = 4;
+/// The plugin exports `proxy_on_response_body`.
+pub const FLAG_RESPONSE_BODY: c_int = 8;
+/// The plugin could change a body.
+pub const FLAG_SETS_BODY: c_int = 16;
+
+/// Loads a plugin from a `.wasm` or `.wat` file.
+///
+/// `options` are `root_id`, `vm_config`, `vm_id`, and `env:NAME` for each environment variable; others are refused.
+///
+/// Returns 0 and the plugin in `*plugin`, to be freed with `proxy_wasm_plugin_free`; or -1.
+///
+/// Errors: the file cannot be read: the system's own message after its path; an unknown option; `failed to load wasm plugin` for
+/// anything else, with the cause in nginx's error log.
+///
+/// # Safety
+/// Strings and `options` are valid for the call, `plugin` is writable, `errlen` points at the size of the writable buffer
+/// `errbuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_plugin_new(
+    name: *const c_char,
+    name_len: usize,
+    path: *const c_char,
+    path_len: usize,
+    options: *const ProxyWasmHeader,
+    options_len: usize,
+    plugin: *mut *mut ProxyWasmPlugin,
+    errbuf: *mut c_char,
+    errlen: *mut usize,
+) -> c_int {
+    guard("proxy_wasm_plugin_new", -1, || {
+        // SAFETY: the caller says that these are strings.
+        let (name, path) = unsafe { (bytes(name, name_len), bytes(path, path_len)) };
+        // SAFETY: the caller says that these are options.
+        let options = unsafe { headers(options, options_len) };
+        match load(&String::from_utf8_lossy(name), path, options) {
+            Ok(loaded) => {
+                let loaded = Box::new(ProxyWasmPlugin(Rc::new(loaded)));
+                // SAFETY: the caller says that it is writable.
+                unsafe { *plugin = Box::into_raw(loaded) };
+                0
+            }
+            // SAFETY: the caller says so of the error buffer.
+            Err(text) => unsafe { fail(&text, errbuf, errlen) },
+        }
+    })
+}
+
+fn load<'a>(
+    name: &str,
+    path: &[u8],
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<Plugin, String> {
+    let options = parse(pairs)?;
+    let path = String::from_utf8_lossy(path);
+    let code = read(&path).map_err(|e| format!("{path}: {}", system_message(&e)))?;
+    engine::current()
+        .map_err(Into::into)
+        .and_then(|engine| Plugin::new(name, &code, options, engine, WorkerHost::new()))
+        .map_err(|error| {
+            nginx::log(
+                LogLevel::Error,
+                format!("proxy-wasm {name}: failed to load \"{path}\": {error}").as_bytes(),
+            );
+            LOAD_FAILED.to_owned()
+        })
+}
+
+fn parse<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Options, String> {
+    let mut options = Options::default();
+    for (name, value) in pairs {
+        match name {
+            b"root_id" => options.root_id = Some(value.to_vec()),
+            b"vm_config" => options.vm_config = value.to_vec(),
+            b"vm_id" => options.vm_id = value.to_vec(),
+            _ => match name.strip_prefix(b"env:") {
+                Some(variable) => {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    options.env.push((text(variable), text(value)));
+                }
+                None => return Err(format!("unknown option \"{}\"", name.escape_ascii())),
+            },
+        }
+    }
+    Ok(options)
+}
+
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > MAX_FILE {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
+    fs::read(path)
+}
+
+/// The text of `strerror`, as Lua's own `io` gives it.
+fn system_message(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Frees a plugin. What it owns stays until its last plugin context is gone.
+///
+/// # Safety
+/// `plugin` came from `proxy_wasm_plugin_new` and is not used again, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
+    guard("proxy_wasm_plugin_free", (), || {
+        if !plugin.is_null() {
+            // SAFETY: it came from `Box::into_raw` and is not used again.
+            drop(unsafe { Box::from_raw(plugin) });
+        }
+    });
+}
+
+/// What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
+/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it imports `proxy_set_buffer_bytes`.
+///
+/// # Safety
+/// `plugin` came from `proxy_wasm_plugin_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_plugin_flags(plugin: *const ProxyWasmPlugin) -> c_int {
+    guard("proxy_wasm_plugin_flags", -1, || {
+        // SAFETY: the caller says that it is a plugin.
+        flags(unsafe { &(*plugin).0 })
+    })
+}
+
+pub(super) fn flags(plugin: &Plugin) -> c_int {
+    let compiled = plugin.compiled();
+    let flag = |present: bool, flag: c_int| if present { flag } else { 0 };
+    flag(
+        compiled.has_export("proxy_on_request_headers"),
+        FLAG_REQUEST_HEADERS,
+    ) | flag(
+        compiled.has_export("proxy_on_request_body"),
+        FLAG_REQUEST_BODY,
+    ) | flag(
+        compiled.has_export("proxy_on_response_headers"),
+        FLAG_RESPONSE_HEADERS,
+    ) | flag(
+        compiled.has_export("proxy_on_response_body"),
+        FLAG_RESPONSE_BODY,
+    ) | flag(
+        compiled.has_import("proxy_set_buffer_bytes"),
+        FLAG_SETS_BODY,
+    )
+}
+
+/// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in
+/// hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import` (`module.name`) and
+/// `unknown_import`.
+///
+/// Returns 0, and the text in `*info`, valid until the next call into the library.
+///
+/// # Safety
+/// `plugin` came from `proxy_wasm_plugin_new`, `info` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_plugin_info(
+    plugin: *const ProxyWasmPlugin,
+    info: *mut ProxyWasmStr,
+) -> c_int {
+    guard("proxy_wasm_plugin_info", -1, || {
+        // SAFETY: the caller says that it is a plugin.
+        let plugin = unsafe { &(*plugin).0 };
+        worker::with_given_out(|out| {
+            describe(plugin, &mut out.text);
+            // SAFETY: the caller says that it is writable.
+            unsafe { *info = ProxyWasmStr::new(out.text.as_bytes()) };
+        });
+        0
+    })
+}
+
+fn describe(plugin: &Plugin, text: &mut String) {
+    let compiled = plugin.compiled();
+    let root_id = String::from_utf8_lossy(&plugin.info().root_id);
+    let hash = compiled.hash.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    text.clear();
+    for (key, value) in [
+        ("name", &*plugin.info().name),
+        ("engine", compiled.engine),
+        ("abi_version", compiled.abi.as_str()),
+        ("size", &compiled.size.to_string()),
+        ("hash", &hash),
+        ("root_id", &root_id),
+        ("contexts", &plugin.contexts().to_string()),
+    ]
+    .into_iter()
+    .chain(compiled.exports.iter().map(|e| ("export", &**e)))
+    .chain(compiled.imports.iter().map(|i| ("import", &**i)))
+    .chain(
+        compiled
+            .unknown_imports
+            .iter()
+            .map(|i| ("unknown_import", &**i)),
+    ) {
+        let value = value.replace('\n', " ");
+        let _ = writeln!(text, "{key}={value}");
+    }
+}

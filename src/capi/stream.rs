@@ -1,0 +1,263 @@
+use std::ffi::c_void;
+use std::os::raw::{c_char, c_int};
+use std::rc::Rc;
+
+use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
+use super::context::ProxyWasmContext;
+use super::plugin::{FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
+use super::worker::{self, GivenOut};
+use crate::abi::host::{HeaderMap, HttpStream};
+use crate::nginx::{Phase, Request};
+use crate::plugin::{BodyOutcome, Error, Stream};
+
+/// Another body goes on than came: `body`.
+pub const OUTCOME_BODY: c_int = 1;
+/// Nothing goes on now: the plugin waits for more.
+pub const OUTCOME_HOLD: c_int = 2;
+/// A response was sent by the plugin: `status`, `headers`, `local_body`.
+pub const OUTCOME_LOCAL_RESPONSE: c_int = 4;
+/// The request is to be closed.
+pub const OUTCOME_CLOSE: c_int = 8;
+/// The request goes to another path: `path`, and `args` where `OUTCOME_ARGS` is set too.
+pub const OUTCOME_PATH: c_int = 16;
+/// See `OUTCOME_PATH`.
+pub const OUTCOME_ARGS: c_int = 32;
+/// The plugin holds the request.
+pub const OUTCOME_PAUSED: c_int = 64;
+
+const CHANGES_BODY: c_int = FLAG_RESPONSE_BODY | FLAG_SETS_BODY;
+
+/// What is left to do after a callback. Only what the function's answer names is valid, until the next call into the library.
+#[repr(C)]
+pub struct ProxyWasmOutcome {
+    pub body: ProxyWasmStr,
+    pub local_body: ProxyWasmStr,
+    pub headers: *const ProxyWasmHeader,
+    pub headers_len: usize,
+    pub path: ProxyWasmStr,
+    pub args: ProxyWasmStr,
+    pub status: c_int,
+    pub grpc_status: c_int,
+}
+
+/// Runs `proxy_on_request_headers`.
+///
+/// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log.
+/// 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
+/// holds the request.
+///
+/// # Safety
+/// `context` came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its response, `outcome` is
+/// writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_stream_request_headers(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    outcome: *mut ProxyWasmOutcome,
+) -> c_int {
+    guard("proxy_wasm_stream_request_headers", -1, || {
+        // SAFETY: the caller says so of each pointer.
+        unsafe {
+            run(context, r, Phase::Request, outcome, |_, stream, _| {
+                stream.on_request_headers().map(|()| BodyOutcome::Pass)
+            })
+        }
+    })
+}
+
+/// Runs `proxy_on_request_body` with the next piece of the body. A null `body` means that there is none to show; an empty one is
+/// shown.
+///
+/// Returns as `proxy_wasm_stream_request_headers`, with 1: `outcome->body` goes on instead, 2: nothing goes on now. After -1,
+/// `outcome->body` is what was held back before, null where nothing was.
+///
+/// # Safety
+/// As `proxy_wasm_stream_request_headers`; `(body, body_len)` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_stream_request_body(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    body: *const c_char,
+    body_len: usize,
+    end_of_stream: c_int,
+    outcome: *mut ProxyWasmOutcome,
+) -> c_int {
+    guard("proxy_wasm_stream_request_body", -1, || {
+        // SAFETY: the caller says so of each pointer.
+        unsafe {
+            let chunk = (!body.is_null()).then(|| bytes(body, body_len));
+            run(context, r, Phase::Request, outcome, |_, stream, out| {
+                stream.on_request_body(chunk, end_of_stream != 0, out)
+            })
+        }
+    })
+}
+
+/// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response, or none for a plugin whose flags lack 4.
+///
+/// Returns as `proxy_wasm_stream_request_headers`.
+///
+/// # Safety
+/// As `proxy_wasm_stream_request_headers`, in the header filter; the headers are valid for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    response_headers: *const ProxyWasmHeader,
+    response_headers_len: usize,
+    outcome: *mut ProxyWasmOutcome,
+) -> c_int {
+    guard("proxy_wasm_stream_response_headers", -1, || {
+        // SAFETY: the caller says so of each pointer.
+        unsafe {
+            let given = headers(response_headers, response_headers_len);
+            run(
+                context,
+                r,
+                Phase::ResponseHeaders,
+                outcome,
+                |request, stream, _| {
+                    request.set_response_headers(given);
+                    stream.on_response_headers()?;
+                    if (*context).flags & CHANGES_BODY == CHANGES_BODY {
+                        clear_content_length(request);
+                    }
+                    Ok(BodyOutcome::Pass)
+                },
+            )
+        }
+    })
+}
+
+/// Runs `proxy_on_response_body` with the next piece of the body.
+///
+/// Returns as `proxy_wasm_stream_request_body`.
+///
+/// # Safety
+/// As `proxy_wasm_stream_request_headers`, in the body filter; `(body, body_len)` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_stream_response_body(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    body: *const c_char,
+    body_len: usize,
+    end_of_stream: c_int,
+    outcome: *mut ProxyWasmOutcome,
+) -> c_int {
+    guard("proxy_wasm_stream_response_body", -1, || {
+        // SAFETY: the caller says so of each pointer.
+        unsafe {
+            let chunk = bytes(body, body_len);
+            run(
+                context,
+                r,
+                Phase::ResponseBody,
+                outcome,
+                |_, stream, out| stream.on_response_body(chunk, end_of_stream != 0, out),
+            )
+        }
+    })
+}
+
+/// How many requests of this worker have stream contexts now.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_wasm_worker_requests() -> usize {
+    guard("proxy_wasm_worker_requests", 0, worker::request_count)
+}
+
+/// A response whose body may change goes out without a length. APISIX says through a variable whether its body filter will call
+/// the plugin at all.
+fn clear_content_length(request: &Request) {
+    let mut asked = Vec::new();
+    let asks = request.property(b"wasm_process_resp_body", &mut asked);
+    if (!asks || !asked.is_empty()) && !request.response_has_no_body() {
+        // Where it cannot be removed there was none.
+        let _ = request.remove_header(HeaderMap::Response, b"content-length");
+    }
+}
+
+/// Finds the stream, runs `callback` and writes down what is left to do.
+///
+/// # Safety
+/// As `proxy_wasm_stream_request_headers`.
+unsafe fn run(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    phase: Phase,
+    outcome: *mut ProxyWasmOutcome,
+    callback: impl FnOnce(&Request, &Stream, &mut Vec<u8>) -> Result<BodyOutcome, Error>,
+) -> c_int {
+    // SAFETY: the caller says that it is a context.
+    let context = unsafe { &(*context).context };
+    // SAFETY: the caller says that it is writable.
+    let outcome = unsafe { &mut *outcome };
+    outcome.body = ProxyWasmStr::EMPTY;
+    // SAFETY: the caller says that the request has not ended.
+    let Ok((request, stream)) = (unsafe { worker::stream(r, context, phase) }) else {
+        return -1;
+    };
+    worker::with_given_out(|out| {
+        out.body.clear();
+        match callback(&request, &stream, &mut out.body) {
+            Ok(body) => describe(&request, &stream, body, out, outcome),
+            Err(_) => {
+                if !out.body.is_empty() {
+                    outcome.body = ProxyWasmStr::new(&out.body);
+                }
+                -1
+            }
+        }
+    })
+}
+
+fn describe(
+    request: &Rc<Request>,
+    stream: &Stream,
+    body: BodyOutcome,
+    out: &mut GivenOut,
+    outcome: &mut ProxyWasmOutcome,
+) -> c_int {
+    let mut flags = match body {
+        BodyOutcome::Pass => 0,
+        BodyOutcome::Hold => OUTCOME_HOLD,
+        BodyOutcome::Replace => {
+            outcome.body = ProxyWasmStr::new(&out.body);
+            OUTCOME_BODY
+        }
+    };
+    if stream.is_paused() {
+        flags |= OUTCOME_PAUSED;
+    }
+    if request.take_close() {
+        flags |= OUTCOME_CLOSE;
+    }
+    if let Some(change) = request.take_path_change() {
+        let change = out.path.insert(change);
+        flags |= OUTCOME_PATH;
+        outcome.path = ProxyWasmStr::new(&change.path);
+        if let Some(args) = &change.args {
+            flags |= OUTCOME_ARGS;
+            outcome.args = ProxyWasmStr::new(args);
+        }
+    }
+    if let Some(local) = request.take_local_response() {
+        flags |= OUTCOME_LOCAL_RESPONSE;
+        out.local = local;
+        out.headers.clear();
+        out.headers.extend(
+            out.local
+                .headers
+                .iter()
+                .map(|(name, value)| ProxyWasmHeader {
+                    name: ProxyWasmStr::new(name),
+                    value: ProxyWasmStr::new(value),
+                }),
+        );
+        outcome.status = out.local.status as c_int;
+        outcome.grpc_status = out.local.grpc_status;
+        outcome.local_body = ProxyWasmStr::new(&out.local.body);
+        outcome.headers = out.headers.as_ptr();
+        outcome.headers_len = out.headers.len();
+    }
+    flags
+}

@@ -1,0 +1,163 @@
+//! WebAssembly, and nothing that is particular to a proxy.
+//!
+//! An [`Engine`] compiles bytes to a [`Module`]; a module whose imports were chosen is a [`Template`];
+//! a template makes [`Instance`]s, each with a state `S` of the embedder's that host functions reach through
+//! [`Guest`]. Start reading at [`Guest`]; `wasmtime.rs` is one engine.
+//!
+//! Nothing here may name a proxy's notions, and only `abi` and `plugin` use it.
+
+mod error;
+pub mod wasmtime;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use error::{Error, Trap};
+
+/// The number types of WebAssembly that cross between host and guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValType {
+    I32,
+    I64,
+    F32,
+    F64,
+    /// A vector or a reference: no host function takes one.
+    Other,
+}
+
+/// The type of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FuncType {
+    pub params: Vec<ValType>,
+    pub results: Vec<ValType>,
+}
+
+impl fmt::Display for FuncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |types: &[ValType]| {
+            let names: Vec<String> = types
+                .iter()
+                .map(|t| format!("{t:?}").to_lowercase())
+                .collect();
+            names.join(", ")
+        };
+        write!(f, "({}) -> ({})", list(&self.params), list(&self.results))
+    }
+}
+
+/// One import that a module declares.
+#[derive(Clone, Debug)]
+pub struct Import {
+    pub module: String,
+    pub name: String,
+    /// `None` for an import that is not a function.
+    pub ty: Option<FuncType>,
+}
+
+/// One export of a module.
+#[derive(Clone, Debug)]
+pub struct Export {
+    pub name: String,
+    pub kind: ExportKind,
+}
+
+/// What an export is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportKind {
+    Func(FuncType),
+    Memory,
+    Other,
+}
+
+/// A host function as a guest calls it: arguments are the raw bits of each parameter, zero-extended; the answer is the
+/// raw bits of the result and is dropped when the import declares none.
+pub type HostCall<S> = fn(&mut dyn Guest<S>, &[u64]) -> Result<u64, Trap>;
+
+/// What stands behind one import.
+pub enum HostFunc<S> {
+    Call(HostCall<S>),
+    /// Always answers with this value.
+    Answer(u64),
+    /// Always traps with this message.
+    Trap(String),
+}
+
+/// An exported function, found once by name and then called without a look-up. It belongs to the instance it was
+/// found in.
+#[derive(Clone, Copy, Debug)]
+pub struct Func {
+    index: u32,
+    /// How many parameters the export declares.
+    pub params: u8,
+}
+
+#[cfg(test)]
+impl Func {
+    /// A function of no instance, for test doubles of [`Guest`].
+    pub fn fake(params: u8) -> Self {
+        Self {
+            index: u32::MAX,
+            params,
+        }
+    }
+}
+
+/// A running guest, as seen from within a host function or from outside.
+///
+/// No borrow of [`Guest::memory`] can outlive a call into the guest, because both need `&mut self`.
+pub trait Guest<S> {
+    /// The exported linear memory as it is now; empty for a module that exports none.
+    fn memory(&mut self) -> &mut [u8];
+
+    /// The embedder's state.
+    fn state(&mut self) -> &mut S;
+
+    /// Memory and state at once, to copy between them.
+    fn split(&mut self) -> (&mut [u8], &mut S);
+
+    /// Calls an exported function with exactly the number of arguments that it declares. The answer is 0 for a function without
+    /// a result.
+    ///
+    /// # Errors
+    /// The guest trapped.
+    fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap>;
+}
+
+/// One instance of a module.
+pub trait Instance<S>: Guest<S> {
+    /// Finds an exported function.
+    fn func(&mut self, name: &str) -> Option<Func>;
+}
+
+/// A module whose imports have been chosen.
+pub trait Template<S>: Send + Sync {
+    /// Makes an instance. The module's start section, if any, runs here.
+    ///
+    /// # Errors
+    /// The start function trapped, or memory for the instance could not be had.
+    fn instantiate(&self, state: S) -> Result<Box<dyn Instance<S>>, Trap>;
+}
+
+/// A compiled module.
+pub trait Module<S>: Send + Sync {
+    fn imports(&self) -> &[Import];
+    fn exports(&self) -> &[Export];
+
+    /// Chooses a host function for each of [`Module::imports`], in their order.
+    ///
+    /// # Errors
+    /// An import is not a function.
+    fn link(&self, funcs: Vec<HostFunc<S>>) -> Result<Arc<dyn Template<S>>, Error>;
+}
+
+/// A WebAssembly engine.
+pub trait Engine<S>: Send + Sync {
+    /// The name by which an operator chooses it, for example `wasmtime`.
+    fn name(&self) -> &'static str;
+
+    /// Compiles a module, given as a binary or as text (`.wat`).
+    ///
+    /// # Errors
+    /// The bytes are not a valid module.
+    fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error>;
+}

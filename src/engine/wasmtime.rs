@@ -1,0 +1,406 @@
+//! Wasmtime.
+
+use std::sync::Arc;
+
+use wasmtime as wt;
+use wt::{AsContext, AsContextMut};
+
+use super::{
+    Engine, Error, Export, ExportKind, Func, FuncType, Guest, HostFunc, Import, Instance, Module,
+    Template, Trap, ValType,
+};
+
+/// The engine, with the settings that a host which forks needs.
+pub struct Wasmtime {
+    engine: wt::Engine,
+}
+
+impl Wasmtime {
+    /// Sets the engine up. It starts no thread: it may be made before a fork and used after it.
+    ///
+    /// # Errors
+    /// The processor or the system lacks what Wasmtime needs.
+    pub fn new() -> Result<Self, Error> {
+        let mut config = wt::Config::new();
+        // Debuggers and profilers may want it; a worker that loads many plugins does not.
+        config.native_unwind_info(false);
+        config.wasm_backtrace_details(wt::WasmBacktraceDetails::Disable);
+        let engine =
+            wt::Engine::new(&config).map_err(|e| Error::Engine(format!("wasmtime: {e:#}")))?;
+        Ok(Self { engine })
+    }
+}
+
+impl<S: 'static> Engine<S> for Wasmtime {
+    fn name(&self) -> &'static str {
+        "wasmtime"
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
+        let module = wt::Module::new(&self.engine, bytes)
+            .map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
+        Ok(Arc::new(Compiled {
+            imports: module.imports().map(import).collect(),
+            exports: module.exports().map(export).collect(),
+            module,
+        }))
+    }
+}
+
+struct Compiled {
+    module: wt::Module,
+    imports: Vec<Import>,
+    exports: Vec<Export>,
+}
+
+impl<S: 'static> Module<S> for Compiled {
+    fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    fn exports(&self) -> &[Export] {
+        &self.exports
+    }
+
+    fn link(&self, funcs: Vec<HostFunc<S>>) -> Result<Arc<dyn Template<S>>, Error> {
+        let mut linker = wt::Linker::new(self.module.engine());
+        // A module may import the same function twice.
+        linker.allow_shadowing(true);
+        for (import, func) in self.imports.iter().zip(funcs) {
+            let ty = import.ty.as_ref().ok_or_else(|| Error::ImportKind {
+                module: import.module.clone(),
+                name: import.name.clone(),
+            })?;
+            define(&mut linker, import, ty, func).map_err(|e| Error::Engine(format!("{e:#}")))?;
+        }
+        let pre = linker
+            .instantiate_pre(&self.module)
+            .map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
+        Ok(Arc::new(pre))
+    }
+}
+
+/// What a store holds: the embedder's state and what was found in the instance.
+struct Slot<S> {
+    state: S,
+    memory: Option<wt::Memory>,
+    funcs: Vec<Typed>,
+}
+
+impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
+    fn instantiate(&self, state: S) -> Result<Box<dyn Instance<S>>, Trap> {
+        let mut store = wt::Store::new(
+            self.module().engine(),
+            Slot {
+                state,
+                memory: None,
+                funcs: Vec::new(),
+            },
+        );
+        let instance = wt::InstancePre::instantiate(self, &mut store).map_err(trap)?;
+        store.data_mut().memory = instance.get_memory(&mut store, "memory");
+        Ok(Box::new(Running { store, instance }))
+    }
+}
+
+struct Running<S: 'static> {
+    store: wt::Store<Slot<S>>,
+    instance: wt::Instance,
+}
+
+impl<S: 'static> Instance<S> for Running<S> {
+    fn func(&mut self, name: &str) -> Option<Func> {
+        let func = self.instance.get_func(&mut self.store, name)?;
+        let typed = Typed::new(func, &self.store);
+        let params = u8::try_from(func.ty(&self.store).params().len()).ok()?;
+        let funcs = &mut self.store.data_mut().funcs;
+        funcs.push(typed);
+        Some(Func {
+            index: u32::try_from(funcs.len() - 1).ok()?,
+            params,
+        })
+    }
+}
+
+/// Implements [`Guest`] for what can be borrowed as a store's context.
+macro_rules! guest {
+    ($name:ty, |$self:ident| $context:expr) => {
+        impl<S: 'static> Guest<S> for $name {
+            fn memory(&mut self) -> &mut [u8] {
+                self.split().0
+            }
+
+            fn state(&mut self) -> &mut S {
+                let $self = self;
+                &mut $context.data_mut().state
+            }
+
+            fn split(&mut self) -> (&mut [u8], &mut S) {
+                let $self = self;
+                match $context.data().memory {
+                    Some(memory) => {
+                        let (bytes, slot) = memory.data_and_store_mut($context.as_context_mut());
+                        (bytes, &mut slot.state)
+                    }
+                    None => (&mut [], &mut $context.data_mut().state),
+                }
+            }
+
+            fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap> {
+                let $self = self;
+                let typed = $context.data().funcs[func.index as usize].clone();
+                typed.call($context.as_context_mut(), args).map_err(trap)
+            }
+        }
+    };
+}
+
+guest!(Running<S>, |guest| guest.store);
+guest!(wt::Caller<'_, Slot<S>>, |guest| guest);
+
+/// A module's start section runs before anybody could look for its memory.
+fn find_memory<S: 'static>(caller: &mut wt::Caller<'_, Slot<S>>) {
+    if caller.data().memory.is_none() {
+        caller.data_mut().memory = caller
+            .get_export("memory")
+            .and_then(wt::Extern::into_memory);
+    }
+}
+
+/// Generates the exported functions that are called without boxing their arguments, and the wrappers for host functions of
+/// the same shapes: parameters of type i32 only, and one i32 result or none.
+macro_rules! shapes {
+    ($($count:literal $unit:ident $value:ident ($($arg:ident)*)),* $(,)?) => {
+        #[derive(Clone)]
+        enum Typed {
+            $($unit(wt::TypedFunc<($(shapes!(@u32 $arg),)*), ()>),
+              $value(wt::TypedFunc<($(shapes!(@u32 $arg),)*), u32>),)*
+            /// Any other shape.
+            Dynamic(wt::Func),
+        }
+
+        impl Typed {
+            fn new(func: wt::Func, store: impl AsContext) -> Self {
+                let store = store.as_context();
+                $(
+                    if let Ok(typed) = func.typed(&store) {
+                        return Self::$unit(typed);
+                    }
+                    if let Ok(typed) = func.typed(&store) {
+                        return Self::$value(typed);
+                    }
+                )*
+                Self::Dynamic(func)
+            }
+
+            fn call(&self, store: impl AsContextMut, args: &[u64]) -> wt::Result<u64> {
+                match (self, args) {
+                    $(
+                        (Self::$unit(f), &[$($arg),*]) => {
+                            f.call(store, ($($arg as u32,)*)).map(|()| 0)
+                        }
+                        (Self::$value(f), &[$($arg),*]) => {
+                            f.call(store, ($($arg as u32,)*)).map(u64::from)
+                        }
+                    )*
+                    (Self::Dynamic(f), args) => call_dynamic(f, store, args),
+                    _ => Err(wt::Error::msg("the number of arguments is not what the function declares")),
+                }
+            }
+        }
+
+        /// Defines a host function without boxing its arguments, if it has one of the shapes.
+        fn define_typed<S: 'static>(
+            linker: &mut wt::Linker<Slot<S>>,
+            import: &Import,
+            ty: &FuncType,
+            call: super::HostCall<S>,
+        ) -> wt::Result<bool> {
+            if ty.params.iter().any(|p| *p != ValType::I32) {
+                return Ok(false);
+            }
+            match (ty.params.len(), &ty.results[..]) {
+                $(
+                    ($count, []) => linker.func_wrap(
+                        &import.module,
+                        &import.name,
+                        move |mut caller: wt::Caller<'_, Slot<S>>, $($arg: u32),*| -> wt::Result<()> {
+                            find_memory(&mut caller);
+                            call(&mut caller, &[$(u64::from($arg)),*])?;
+                            Ok(())
+                        },
+                    )?,
+                    ($count, [ValType::I32]) => linker.func_wrap(
+                        &import.module,
+                        &import.name,
+                        move |mut caller: wt::Caller<'_, Slot<S>>, $($arg: u32),*| -> wt::Result<u32> {
+                            find_memory(&mut caller);
+                            Ok(call(&mut caller, &[$(u64::from($arg)),*])? as u32)
+                        },
+                    )?,
+                )*
+                _ => return Ok(false),
+            };
+            Ok(true)
+        }
+    };
+    (@u32 $arg:ident) => { u32 };
+}
+
+shapes!(
+    0 Unit0 Value0 (),
+    1 Unit1 Value1 (a),
+    2 Unit2 Value2 (a b),
+    3 Unit3 Value3 (a b c),
+    4 Unit4 Value4 (a b c d),
+    5 Unit5 Value5 (a b c d e),
+    6 Unit6 Value6 (a b c d e f),
+    7 Unit7 Value7 (a b c d e f g),
+    8 Unit8 Value8 (a b c d e f g h),
+    9 Unit9 Value9 (a b c d e f g h i),
+    10 Unit10 Value10 (a b c d e f g h i j),
+    11 Unit11 Value11 (a b c d e f g h i j k),
+    12 Unit12 Value12 (a b c d e f g h i j k l),
+);
+
+fn define<S: 'static>(
+    linker: &mut wt::Linker<Slot<S>>,
+    import: &Import,
+    ty: &FuncType,
+    func: HostFunc<S>,
+) -> wt::Result<()> {
+    if let HostFunc::Call(call) = func
+        && define_typed(linker, import, ty, call)?
+    {
+        return Ok(());
+    }
+    let native = wt::FuncType::new(
+        linker.engine(),
+        ty.params.iter().map(|t| native_type(*t)),
+        ty.results.iter().map(|t| native_type(*t)),
+    );
+    let result_type = native.results().next();
+    linker.func_new(
+        &import.module,
+        &import.name,
+        native,
+        move |mut caller, args, results| {
+            let answer = match &func {
+                HostFunc::Call(call) => {
+                    find_memory(&mut caller);
+                    let args: Vec<u64> = args.iter().map(bits).collect();
+                    call(&mut caller, &args)?
+                }
+                HostFunc::Answer(value) => *value,
+                HostFunc::Trap(message) => return Err(Trap::new(message.clone()).into()),
+            };
+            if let (Some(result), Some(ty)) = (results.first_mut(), &result_type) {
+                *result = value(ty.clone(), answer);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+fn call_dynamic(func: &wt::Func, mut store: impl AsContextMut, args: &[u64]) -> wt::Result<u64> {
+    let ty = func.ty(&store);
+    let params: Vec<wt::Val> = ty
+        .params()
+        .zip(args)
+        .map(|(ty, bits)| value(ty, *bits))
+        .collect();
+    let mut results: Vec<wt::Val> = ty.results().map(|ty| value(ty, 0)).collect();
+    func.call(&mut store, &params, &mut results)?;
+    Ok(results.first().map_or(0, bits))
+}
+
+fn bits(value: &wt::Val) -> u64 {
+    match value {
+        wt::Val::I32(v) => u64::from(v.cast_unsigned()),
+        wt::Val::I64(v) => v.cast_unsigned(),
+        wt::Val::F32(v) => u64::from(*v),
+        wt::Val::F64(v) => *v,
+        _ => 0,
+    }
+}
+
+fn value(ty: wt::ValType, bits: u64) -> wt::Val {
+    match ty {
+        wt::ValType::I64 => wt::Val::I64(bits.cast_signed()),
+        wt::ValType::F32 => wt::Val::F32(bits as u32),
+        wt::ValType::F64 => wt::Val::F64(bits),
+        wt::ValType::V128 => wt::Val::V128(u128::from(bits).into()),
+        wt::ValType::Ref(ref_type) => wt::Val::null_ref(ref_type.heap_type()),
+        wt::ValType::I32 => wt::Val::I32((bits as u32).cast_signed()),
+    }
+}
+
+fn native_type(ty: ValType) -> wt::ValType {
+    match ty {
+        ValType::I32 => wt::ValType::I32,
+        ValType::I64 => wt::ValType::I64,
+        ValType::F32 => wt::ValType::F32,
+        ValType::F64 => wt::ValType::F64,
+        ValType::Other => wt::ValType::V128,
+    }
+}
+
+fn neutral_type(ty: &wt::ValType) -> ValType {
+    match ty {
+        wt::ValType::I32 => ValType::I32,
+        wt::ValType::I64 => ValType::I64,
+        wt::ValType::F32 => ValType::F32,
+        wt::ValType::F64 => ValType::F64,
+        wt::ValType::V128 | wt::ValType::Ref(_) => ValType::Other,
+    }
+}
+
+fn func_type(ty: &wt::FuncType) -> FuncType {
+    FuncType {
+        params: ty.params().map(|t| neutral_type(&t)).collect(),
+        results: ty.results().map(|t| neutral_type(&t)).collect(),
+    }
+}
+
+fn import(import: wt::ImportType<'_>) -> Import {
+    Import {
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        ty: import.ty().func().map(func_type),
+    }
+}
+
+fn export(export: wt::ExportType<'_>) -> Export {
+    Export {
+        name: export.name().to_owned(),
+        kind: match export.ty() {
+            wt::ExternType::Func(ty) => ExportKind::Func(func_type(&ty)),
+            wt::ExternType::Memory(_) => ExportKind::Memory,
+            _ => ExportKind::Other,
+        },
+    }
+}
+
+fn trap(error: wt::Error) -> Trap {
+    let backtrace = error
+        .downcast_ref::<wt::WasmBacktrace>()
+        .map(|b| {
+            b.to_string()
+                .lines()
+                .skip(1)
+                .map(|l| l.trim().to_owned())
+                .collect()
+        })
+        .unwrap_or_default();
+    let message = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.message.clone(),
+        None => one_line(&error.root_cause().to_string()),
+    };
+    Trap { message, backtrace }
+}
+
+/// Messages go into a log of lines.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,31 @@
+//! nginx, as a plugin's host sees it.
+//!
+//! A [`Request`] is one nginx request behind the traits of `abi::host`. It never looks into nginx's structures: all
+//! goes through the functions of [`symbols`], found at run time, so one build runs in any nginx. All calls into them
+//! that concern a request are in `raw/`; what builds on it is safe code. [`module`] is what nginx sees of us when the
+//! library is loaded with `load_module`.
+//!
+//! Only `abi::host` and `abi::types` may be used here. Start reading at `request.rs`.
+
+mod attributes;
+mod cleanup;
+mod encoding;
+mod headers;
+mod log;
+mod module;
+mod properties;
+mod raw;
+mod request;
+mod request_headers;
+mod response_headers;
+mod symbols;
+mod uri;
+
+pub use attributes::{ATTRIBUTES, Attribute, Kind, Source};
+pub use cleanup::on_request_end;
+pub use log::{log, log_level};
+pub use module::{configured_engine, set_engine_hook};
+pub use properties::process_property;
+pub use request::{Phase, Request};
+pub use symbols::{MissingSymbol, Symbols, symbols};
+pub use uri::PathChange;

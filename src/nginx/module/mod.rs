@@ -1,0 +1,230 @@
+//! The library as an nginx module, for those who load it with `load_module`: the directive `wasm_vm`.
+//!
+//! nginx takes a module only from its own build, and tells by a version and a signature. A constructor copies both
+//! from nginx.
+
+mod layout;
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use parking_lot::Mutex;
+
+use layout::{NgxCommand, NgxConf, NgxHttpModule, NgxModule, NgxStr, Shared};
+
+use super::symbols::find;
+
+/// Decides whether an engine of this name can be used. If not, the text is the error that nginx reports.
+pub type EngineHook = fn(&str) -> Result<(), String>;
+
+/// What `wasm_vm` has said.
+struct State {
+    hook: Option<EngineHook>,
+    /// nginx is reading a configuration. What it says must not count before all of it was read: should it be bad, the
+    /// old one stays.
+    reading: bool,
+    read: Option<String>,
+    chosen: Option<String>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    hook: None,
+    reading: false,
+    read: None,
+    chosen: None,
+});
+
+/// Sets what checks the argument of `wasm_vm`. Without it any word is taken.
+pub fn set_engine_hook(check: EngineHook) {
+    STATE.lock().hook = Some(check);
+}
+
+/// What `wasm_vm` says in the configuration that is being read, or else in the one that nginx runs with.
+pub fn configured_engine() -> Option<String> {
+    let state = STATE.lock();
+    if state.reading {
+        state.read.clone()
+    } else {
+        state.chosen.clone()
+    }
+}
+
+const UNSET_INDEX: usize = usize::MAX;
+const HTTP_MODULE: usize = 0x5054_5448;
+const HTTP_MAIN_CONF: usize = 0x0200_0000;
+const TAKE1: usize = 0x0000_0002;
+
+const NAME: &CStr = c"ngx_http_proxy_wasm_module";
+
+static HTTP: Shared<NgxHttpModule> = Shared::new(NgxHttpModule {
+    preconfiguration: None,
+    postconfiguration: None,
+    create_main_conf: Some(begin),
+    others: [0; 5],
+});
+
+static COMMANDS: Shared<[NgxCommand; 2]> = Shared::new([
+    NgxCommand {
+        name: NgxStr {
+            len: 7,
+            data: c"wasm_vm".as_ptr().cast(),
+        },
+        kind: HTTP_MAIN_CONF | TAKE1,
+        set: Some(set_engine),
+        conf: 0,
+        offset: 0,
+        post: ptr::null(),
+    },
+    NgxCommand {
+        name: NgxStr {
+            len: 0,
+            data: ptr::null(),
+        },
+        kind: 0,
+        set: None,
+        conf: 0,
+        offset: 0,
+        post: ptr::null(),
+    },
+]);
+
+static MODULE: Shared<NgxModule> = Shared::new(NgxModule {
+    ctx_index: UNSET_INDEX,
+    index: UNSET_INDEX,
+    name: ptr::null(),
+    spare: [0; 2],
+    version: 0,
+    signature: ptr::null(),
+    ctx: HTTP.get(),
+    commands: &raw const COMMANDS,
+    kind: HTTP_MODULE,
+    init_master: None,
+    init_module: Some(accept),
+    init_process: Some(forget),
+    init_thread: None,
+    exit_thread: None,
+    exit_process: None,
+    exit_master: None,
+    spare_hooks: [0; 8],
+});
+
+/// The modules in this library, as nginx looks for them.
+#[used]
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "nginx's name")]
+pub static ngx_modules: Shared<[*const NgxModule; 2]> = Shared::new([MODULE.get(), ptr::null()]);
+
+/// Their names.
+#[used]
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "nginx's name")]
+pub static ngx_module_names: Shared<[*const c_char; 2]> = Shared::new([NAME.as_ptr(), ptr::null()]);
+
+/// Before which others they want to be: none.
+#[used]
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "nginx's name")]
+pub static ngx_module_order: Shared<[*const c_char; 1]> = Shared::new([ptr::null()]);
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+/// Runs when the library is mapped.
+extern "C" fn construct() {
+    stay_mapped();
+    let Some(core) = find(c"ngx_core_module") else {
+        return;
+    };
+    let core: *const NgxModule = core.cast();
+    let module = MODULE.get();
+    // SAFETY: nginx exports its core module, a `ngx_module_t`; ours is not known to anyone yet.
+    unsafe {
+        (*module).version = (*core).version;
+        (*module).signature = (*core).signature;
+    }
+}
+
+/// nginx unmaps a module with the configuration that loaded it. Threads and finalizers of this library live longer.
+fn stay_mapped() {
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    let here = construct as extern "C" fn() as *const c_void;
+    // SAFETY: `info` has room for the answer.
+    if unsafe { libc::dladdr(here, info.as_mut_ptr()) } == 0 {
+        return;
+    }
+    // SAFETY: `dladdr` has filled it in, with a name that lasts as long as the library.
+    unsafe {
+        let name = info.assume_init().dli_fname;
+        libc::dlopen(
+            name,
+            libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE,
+        );
+    }
+}
+
+/// A configuration begins (`create_main_conf`).
+extern "C" fn begin(_: *mut NgxConf) -> *mut c_void {
+    let mut state = STATE.lock();
+    state.reading = true;
+    state.read = None;
+    // nginx wants something that is not null and never looks at it.
+    HTTP.get().cast()
+}
+
+/// A configuration was good (`init_module`).
+extern "C" fn accept(_: *mut c_void) -> isize {
+    let mut state = STATE.lock();
+    state.reading = false;
+    state.chosen = state.read.take();
+    0
+}
+
+/// A worker begins (`init_process`). It runs with what was good last, even if the master has met a bad configuration
+/// since.
+extern "C" fn forget(_: *mut c_void) -> isize {
+    STATE.lock().reading = false;
+    0
+}
+
+/// The directive `wasm_vm`.
+unsafe extern "C" fn set_engine(
+    conf: *mut NgxConf,
+    _: *const NgxCommand,
+    _: *mut c_void,
+) -> *const c_char {
+    // SAFETY: nginx calls this with two words, the directive's name and its argument, as `TAKE1` asks for. They
+    // outlive the call.
+    let word = unsafe {
+        let word = *(*(*conf).args).elts.add(1);
+        std::slice::from_raw_parts(word.data, word.len)
+    };
+    let word = String::from_utf8_lossy(word);
+    let mut state = STATE.lock();
+    if state.read.is_some() {
+        return c"is duplicate".as_ptr();
+    }
+    if let Some(check) = state.hook
+        && let Err(text) = check(&word)
+    {
+        report(conf, &text);
+        return ptr::without_provenance(usize::MAX);
+    }
+    state.read = Some(word.into_owned());
+    ptr::null()
+}
+
+/// Has nginx say what is wrong, with the place in the configuration.
+fn report(conf: *mut NgxConf, text: &str) {
+    type LogError = unsafe extern "C" fn(usize, *mut NgxConf, c_int, *const c_char, ...);
+    const EMERG: usize = 1;
+    let (Some(log), Ok(text)) = (find(c"ngx_conf_log_error"), CString::new(text)) else {
+        return;
+    };
+    // SAFETY: nginx exports a function of this type under this name; the format takes one NUL-terminated string.
+    unsafe {
+        let log = std::mem::transmute::<*mut c_void, LogError>(log);
+        log(EMERG, conf, 0, c"%s".as_ptr(), text.as_ptr());
+    }
+}

@@ -1,0 +1,179 @@
+//! Headers of the request and of the response.
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+
+use super::{LONGEST_NAME, NGX_OK, Raw, text};
+use crate::abi::host::HeaderError;
+use crate::nginx::symbols::{FfiHeader, FfiStr};
+
+/// How many values of one response header are looked at.
+const MOST_VALUES: usize = 64;
+
+/// Room for request headers, kept to be used again.
+#[derive(Default)]
+pub struct Scratch(Vec<FfiHeader>);
+
+impl Raw {
+    pub fn request_header_count(&self) -> usize {
+        let Some((symbols, r)) = self.live() else {
+            return 0;
+        };
+        let mut truncated = 0;
+        // SAFETY: `r` has not ended (see `live`).
+        let count = unsafe { (symbols.req_get_headers_count)(r, 0, &raw mut truncated) };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// Calls `visit(name, value)` for each request header until it answers false. Names are lower case.
+    pub fn request_headers(
+        &self,
+        scratch: &mut Scratch,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) {
+        let mut lower = Vec::new();
+        let lowered = self.collect(&mut scratch.0, false);
+        if !lowered {
+            self.collect(&mut scratch.0, true);
+        }
+        for header in &scratch.0 {
+            // SAFETY: `collect` has just filled this in with strings of the request's pool.
+            let (name, value) = unsafe { (text(header.key), text(header.value)) };
+            let more = if lowered {
+                visit(name, value)
+            } else {
+                lower.clear();
+                lower.extend(name.iter().map(u8::to_ascii_lowercase));
+                visit(&lower, value)
+            };
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// Gets all request headers. False if some have no name in lower case (other modules may leave it out).
+    fn collect(&self, headers: &mut Vec<FfiHeader>, as_sent: bool) -> bool {
+        headers.clear();
+        let count = self.request_header_count();
+        let (Some((symbols, r)), Ok(n)) = (self.live(), c_int::try_from(count)) else {
+            return true;
+        };
+        let nothing = FfiStr {
+            len: 0,
+            data: ptr::null_mut(),
+        };
+        headers.resize(
+            count,
+            FfiHeader {
+                key: nothing,
+                value: nothing,
+            },
+        );
+        // SAFETY: `r` has not ended (see `live`), and there is room for `n` headers.
+        let rc =
+            unsafe { (symbols.req_get_headers)(r, headers.as_mut_ptr(), n, c_int::from(as_sent)) };
+        if rc != NGX_OK {
+            headers.clear();
+        }
+        headers.iter().all(|h| !h.key.data.is_null())
+    }
+
+    /// Sets, adds or (with no value) removes a request header.
+    pub fn set_request_header(
+        &self,
+        name: &[u8],
+        value: Option<&[u8]>,
+        replace: bool,
+    ) -> Result<(), HeaderError> {
+        let (symbols, r) = self.live().ok_or(HeaderError::Sent)?;
+        let (data, len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr(), v.len()));
+        let mut err: *mut c_char = ptr::null_mut();
+        // SAFETY: `r` has not ended (see `live`); pointers and lengths are those of slices, which are copied.
+        let rc = unsafe {
+            (symbols.req_set_header)(
+                r,
+                name.as_ptr(),
+                name.len(),
+                data,
+                len,
+                ptr::null_mut(),
+                0,
+                c_int::from(replace),
+                &raw mut err,
+            )
+        };
+        set_header_result(rc)
+    }
+
+    /// Calls `visit` for each value of a response header and gives their number. `None` where nginx does not tell.
+    pub fn response_header(&self, name: &[u8], visit: &mut dyn FnMut(&[u8])) -> Option<usize> {
+        let (symbols, r) = self.live()?;
+        let mut key = [0; LONGEST_NAME];
+        if name.len() > key.len() {
+            return None;
+        }
+        let mut values = [FfiStr {
+            len: 0,
+            data: ptr::null_mut(),
+        }; MOST_VALUES];
+        let most = c_int::try_from(values.len()).ok()?;
+        let mut err: *mut c_char = ptr::null_mut();
+        // SAFETY: `r` has not ended (see `live`), `key` has room for the name (checked above), `values` for as many
+        // values as is said.
+        let count = unsafe {
+            (symbols.get_resp_header)(
+                r,
+                name.as_ptr(),
+                name.len(),
+                key.as_mut_ptr(),
+                values.as_mut_ptr(),
+                most,
+                &raw mut err,
+            )
+        };
+        let count = usize::try_from(count).ok()?.min(MOST_VALUES);
+        for value in &values[..count] {
+            // SAFETY: nginx has filled in this many, with strings of the request's pool.
+            visit(unsafe { text(*value) });
+        }
+        Some(count)
+    }
+
+    /// Sets, adds or (with no value) removes a response header.
+    pub fn set_response_header(
+        &self,
+        name: &[u8],
+        value: Option<&[u8]>,
+        replace: bool,
+    ) -> Result<(), HeaderError> {
+        let (symbols, r) = self.live().ok_or(HeaderError::Sent)?;
+        let (data, len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr(), v.len()));
+        let mut err: *mut c_char = ptr::null_mut();
+        // SAFETY: `r` has not ended (see `live`); pointers and lengths are those of slices, which are copied.
+        let rc = unsafe {
+            (symbols.set_resp_header)(
+                r,
+                name.as_ptr(),
+                name.len(),
+                c_int::from(value.is_none()),
+                data,
+                len,
+                ptr::null_mut(),
+                0,
+                c_int::from(replace),
+                &raw mut err,
+            )
+        };
+        set_header_result(rc)
+    }
+}
+
+fn set_header_result(rc: c_int) -> Result<(), HeaderError> {
+    const NGX_ERROR: c_int = -1;
+    match rc {
+        NGX_OK => Ok(()),
+        NGX_ERROR => Err(HeaderError::Refused),
+        _ => Err(HeaderError::Sent),
+    }
+}

@@ -1,0 +1,242 @@
+//! One nginx request.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+
+use super::headers::HeaderList;
+use super::raw::{Raw, Scratch};
+use super::uri::PathChange;
+use crate::abi::host::{HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError};
+use crate::abi::types::LogLevel;
+
+/// What nginx is doing with the request while a plugin looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before a response: headers or body of the request.
+    Request,
+    /// The response's headers are about to be sent.
+    ResponseHeaders,
+    /// The response's headers have been sent.
+    ResponseBody,
+    /// The request ends.
+    Log,
+}
+
+/// A target that a plugin has set.
+pub(super) struct NewPath {
+    pub target: Vec<u8>,
+    pub change: PathChange,
+    /// Not yet taken by [`Request::take_path_change`].
+    pub pending: bool,
+}
+
+/// One nginx request and its response, and what plugins have asked to be done with it.
+pub struct Request {
+    pub(super) raw: Raw,
+    pub(super) scratch: Cell<Scratch>,
+    pub(super) text: Cell<Vec<u8>>,
+    /// The response's headers as last told, with what was changed since.
+    pub(super) response: Cell<Option<HeaderList>>,
+    pub(super) scheme: RefCell<Option<Vec<u8>>>,
+    pub(super) new_path: RefCell<Option<NewPath>>,
+    /// Why the last local response was sent.
+    pub(super) details: RefCell<Vec<u8>>,
+    phase: Cell<Phase>,
+    local: RefCell<Option<LocalResponse>>,
+    close: Cell<bool>,
+}
+
+impl Request {
+    /// A request in [`Phase::Request`].
+    ///
+    /// # Safety
+    /// `r` is a `ngx_http_request_t *` of this thread that does not end before [`Request::detach`] is called.
+    pub unsafe fn new(r: *mut c_void) -> Self {
+        Self {
+            // SAFETY: the caller vouches for `r`.
+            raw: unsafe { Raw::new(r) },
+            scratch: Cell::default(),
+            text: Cell::default(),
+            response: Cell::default(),
+            scheme: RefCell::default(),
+            new_path: RefCell::default(),
+            details: RefCell::default(),
+            phase: Cell::new(Phase::Request),
+            local: RefCell::default(),
+            close: Cell::new(false),
+        }
+    }
+
+    /// The request is over. From now on there is nothing to read, nothing can be written, and what is logged goes to
+    /// nginx's own log.
+    pub fn detach(&self) {
+        self.raw.detach();
+        self.response.take();
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The target that plugins have given the request since the last call, for the caller to hand to nginx.
+    pub fn take_path_change(&self) -> Option<PathChange> {
+        let mut new = self.new_path.borrow_mut();
+        let new = new.as_mut().filter(|n| n.pending)?;
+        new.pending = false;
+        Some(new.change.clone())
+    }
+
+    pub fn has_local_response(&self) -> bool {
+        self.local.borrow().is_some()
+    }
+
+    /// The response that a plugin wants to be sent.
+    pub fn take_local_response(&self) -> Option<LocalResponse> {
+        self.local.take()
+    }
+
+    /// Whether a plugin has asked, since the last call, for the request to be closed.
+    pub fn take_close(&self) -> bool {
+        self.close.take()
+    }
+
+    /// Appends the chunk that a body filter is looking at, and tells whether it is the last one. Only to be called
+    /// from within a body filter; `None` where nginx does not tell.
+    pub fn response_chunk(&self, chunk: &mut Vec<u8>) -> Option<bool> {
+        (self.phase() == Phase::ResponseBody)
+            .then(|| self.raw.response_chunk(chunk))
+            .flatten()
+    }
+
+    pub(super) fn request_headers_open(&self) -> bool {
+        self.raw.is_live() && self.phase() < Phase::Log
+    }
+
+    pub(super) fn response_headers_open(&self) -> bool {
+        self.phase() < Phase::ResponseBody && !self.raw.headers_sent()
+    }
+
+    /// Appends the value of an nginx variable. False if it has none.
+    pub(super) fn var(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
+        self.raw.var(name, |v| value.extend_from_slice(v)).is_some()
+    }
+
+    pub(super) fn log_line(&self, level: LogLevel, message: &[u8]) {
+        self.raw.log(level, message);
+    }
+}
+
+impl HttpStream for Request {
+    fn log(&self, level: LogLevel, message: &[u8]) {
+        self.log_line(level, message);
+    }
+
+    fn log_level(&self) -> LogLevel {
+        self.raw.log_level()
+    }
+
+    fn headers(&self, map: HeaderMap, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        match map {
+            HeaderMap::Request => self.visit_request_headers(visit),
+            HeaderMap::Response => self.visit_response_headers(visit),
+        }
+    }
+
+    fn header_count(&self, map: HeaderMap) -> usize {
+        match map {
+            HeaderMap::Request => self.request_header_count(),
+            HeaderMap::Response => self.response_header_count(),
+        }
+    }
+
+    fn header(&self, map: HeaderMap, name: &[u8], value: &mut Vec<u8>) -> bool {
+        match map {
+            HeaderMap::Request => self.request_header(name, value),
+            HeaderMap::Response => self.response_header(name, value),
+        }
+    }
+
+    fn add_header(&self, map: HeaderMap, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        match map {
+            HeaderMap::Request => self.add_request_header(name, value),
+            HeaderMap::Response => self.add_response_header(name, value),
+        }
+    }
+
+    fn replace_header(&self, map: HeaderMap, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        match map {
+            HeaderMap::Request => self.replace_request_header(name, value),
+            HeaderMap::Response => self.replace_response_header(name, value),
+        }
+    }
+
+    fn remove_header(&self, map: HeaderMap, name: &[u8]) -> Result<(), HeaderError> {
+        match map {
+            HeaderMap::Request => self.remove_request_header(name),
+            HeaderMap::Response => self.remove_response_header(name),
+        }
+    }
+
+    fn set_headers(&self, map: HeaderMap, headers: &[(&[u8], &[u8])]) -> Result<(), HeaderError> {
+        match map {
+            HeaderMap::Request => self.set_request_headers(headers),
+            HeaderMap::Response => self.replace_all_response_headers(headers),
+        }
+    }
+
+    fn property(&self, path: &[u8], value: &mut Vec<u8>) -> bool {
+        self.read_property(path, value)
+    }
+
+    fn set_property(&self, path: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        self.write_property(path, value)
+    }
+
+    fn send_local_response(&self, response: LocalResponse) -> bool {
+        if !self.response_headers_open() {
+            return false;
+        }
+        self.details.replace(response.details.clone());
+        self.local.replace(Some(response));
+        true
+    }
+
+    fn close(&self) {
+        self.close.set(true);
+    }
+
+    fn request_has_no_body(&self) -> bool {
+        let mut value = Vec::new();
+        if self.request_header(b"transfer-encoding", &mut value) {
+            return false;
+        }
+        if self.request_header(b"content-length", &mut value) {
+            return value.iter().all(|&b| b == b'0');
+        }
+        // From HTTP/2 on a body needs neither header.
+        let version = self.raw.var(b"server_protocol", |v| {
+            v.starts_with(b"HTTP/2") || v.starts_with(b"HTTP/3")
+        });
+        version != Some(true)
+            || self.is_method(&["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"])
+    }
+
+    fn response_has_no_body(&self) -> bool {
+        let mut length = Vec::new();
+        matches!(self.raw.status(), Some(100..=199 | 204 | 304))
+            || self.is_method(&["HEAD"])
+            || self.response_header(b"content-length", &mut length) && length == b"0"
+    }
+}
+
+impl Request {
+    fn is_method(&self, methods: &[&str]) -> bool {
+        self.raw
+            .method(|m| methods.iter().any(|name| name.as_bytes() == m))
+            .unwrap_or(false)
+    }
+}

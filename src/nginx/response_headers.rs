@@ -1,0 +1,171 @@
+//! The headers of a response.
+
+use super::headers::HeaderList;
+use super::request::Request;
+use crate::abi::host::{HeaderError, is_header_name, is_header_value};
+
+const STATUS: &[u8] = b":status";
+
+/// nginx writes these itself, from how it will send the response.
+fn is_connection(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"transfer-encoding")
+}
+
+fn is_status(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(STATUS)
+}
+
+impl Request {
+    /// Makes these the response's headers for those who read all of them: nginx has no function for that.
+    pub fn set_response_headers<'a>(&self, headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+        let mut list = self.response.take().unwrap_or_default();
+        list.clear();
+        for (name, value) in headers {
+            list.push(name, value);
+        }
+        self.response.set(Some(list));
+    }
+
+    pub(super) fn visit_response_headers(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        if let Some(status) = self.raw.status() {
+            visit(STATUS, status.to_string().as_bytes());
+        }
+        self.with_response(|list| list.iter().for_each(|(name, value)| visit(name, value)));
+    }
+
+    pub(super) fn response_header_count(&self) -> usize {
+        let headers = self.with_response(|list| list.len()).unwrap_or(0);
+        usize::from(self.raw.status().is_some()) + headers
+    }
+
+    pub(super) fn response_header(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
+        if is_status(name) {
+            let status = self.raw.status();
+            value.extend(status.iter().flat_map(|s| s.to_string().into_bytes()));
+            return status.is_some();
+        }
+        let mut found = false;
+        let live = self.raw.response_header(name, &mut |v| {
+            if !found {
+                value.extend_from_slice(v);
+            }
+            found = true;
+        });
+        if found || live.is_some() && !is_connection(name) {
+            return found;
+        }
+        self.with_response(|list| list.get(name).map(|v| value.extend_from_slice(v)))
+            .flatten()
+            .is_some()
+    }
+
+    /// Runs `f` on the snapshot, if there is one. What `f` calls sees none, so nothing is ever borrowed twice.
+    fn with_response<R>(&self, f: impl FnOnce(&mut HeaderList) -> R) -> Option<R> {
+        let mut list = self.response.take()?;
+        let result = f(&mut list);
+        self.response.set(Some(list));
+        Some(result)
+    }
+
+    pub(super) fn add_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        self.check_response_header(name, value)?;
+        if is_status(name) {
+            return self.set_status(value);
+        }
+        self.write_response_header(name, Some(value), false)
+    }
+
+    pub(super) fn replace_response_header(
+        &self,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HeaderError> {
+        self.check_response_header(name, value)?;
+        if is_status(name) {
+            return self.set_status(value);
+        }
+        self.write_response_header(name, Some(value), true)
+    }
+
+    pub(super) fn remove_response_header(&self, name: &[u8]) -> Result<(), HeaderError> {
+        self.check_response_header(name, b"")?;
+        if is_status(name) {
+            return Ok(());
+        }
+        self.write_response_header(name, None, true)
+    }
+
+    pub(super) fn replace_all_response_headers(
+        &self,
+        headers: &[(&[u8], &[u8])],
+    ) -> Result<(), HeaderError> {
+        for (name, value) in headers {
+            self.check_response_header(name, value)?;
+        }
+        let named = |name: &[u8]| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        let gone: Vec<Vec<u8>> = self
+            .with_response(|list| {
+                list.iter()
+                    .filter(|(n, _)| !named(n))
+                    .map(|(n, _)| n.to_vec())
+                    .collect()
+            })
+            .unwrap_or_default();
+        for name in gone {
+            self.write_response_header(&name, None, true)?;
+        }
+        for (i, (name, value)) in headers.iter().enumerate() {
+            let seen = headers[..i]
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case(name));
+            if seen {
+                self.add_response_header(name, value)?;
+            } else {
+                self.replace_response_header(name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_response_header(
+        &self,
+        name: &[u8],
+        value: Option<&[u8]>,
+        replace: bool,
+    ) -> Result<(), HeaderError> {
+        if is_connection(name) {
+            return Ok(());
+        }
+        self.raw.set_response_header(name, value, replace)?;
+        // nginx knows headers that can be there only once: what it has now is the truth.
+        self.with_response(|list| {
+            list.remove(name);
+            self.raw.response_header(name, &mut |v| list.push(name, v));
+        });
+        Ok(())
+    }
+
+    fn set_status(&self, value: &[u8]) -> Result<(), HeaderError> {
+        let status: u16 = std::str::from_utf8(value)
+            .ok()
+            .filter(|v| v.len() == 3)
+            .and_then(|v| v.parse().ok())
+            .filter(|s| (100..=999).contains(s))
+            .ok_or(HeaderError::Invalid)?;
+        if self.raw.status() == Some(u32::from(status)) {
+            return Ok(());
+        }
+        self.raw.set_status(status)
+    }
+
+    fn check_response_header(&self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        if !self.response_headers_open() {
+            return Err(HeaderError::Sent);
+        }
+        if (is_header_name(name) || is_status(name)) && is_header_value(value) {
+            Ok(())
+        } else {
+            Err(HeaderError::Invalid)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use super::{Error, Plugin, Vm};
+use crate::abi::types::LogLevel;
+
+/// A plugin with one configuration: a plugin context (root context) in whatever VM is current.
+pub struct PluginContext {
+    plugin: Rc<Plugin>,
+    config: Rc<[u8]>,
+    bound: RefCell<Option<(Weak<Vm>, u32)>>,
+}
+
+impl PluginContext {
+    /// Makes the context in the current VM, which runs `proxy_on_configure`.
+    ///
+    /// # Errors
+    /// A callback trapped or refused. The cause has been logged.
+    pub fn new(plugin: Rc<Plugin>, config: &[u8]) -> Result<Self, Error> {
+        let context = Self {
+            plugin,
+            config: config.into(),
+            bound: RefCell::new(None),
+        };
+        context.bind()?;
+        Ok(context)
+    }
+
+    pub fn plugin(&self) -> &Rc<Plugin> {
+        &self.plugin
+    }
+
+    /// The VM to run on and the context's id in it. After a fork or a trap this configures the context anew.
+    pub(super) fn bind(&self) -> Result<(Rc<Vm>, u32), Error> {
+        let mut bound = self.bound.borrow_mut();
+        if let Some((vm, id)) = &*bound
+            && let Some(vm) = vm.upgrade()
+            && vm.is_usable()
+        {
+            return Ok((vm, *id));
+        }
+        *bound = None;
+        let vm = self.plugin.vm()?;
+        let id = vm.configure(Rc::clone(&self.config)).inspect_err(|error| {
+            if let Error::Refused { .. } = error {
+                self.plugin.log(LogLevel::Error, &error.to_string());
+            }
+        })?;
+        *bound = Some((Rc::downgrade(&vm), id));
+        Ok((vm, id))
+    }
+}
+
+impl Drop for PluginContext {
+    fn drop(&mut self) {
+        if let Some((vm, id)) = self.bound.take()
+            && let Some(vm) = vm.upgrade()
+            && vm.is_usable()
+            && let Err(error @ Error::Busy) = vm.finish(id)
+        {
+            self.plugin.log(
+                LogLevel::Error,
+                &format!("context {id} was not deleted: {error}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,27 @@
+use thiserror::Error;
+
+use crate::engine;
+
+/// Why a plugin cannot be loaded or run. A trap has been logged with the guest's backtrace where it happened.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("not a WebAssembly module that can be used: {0}")]
+    Module(#[from] engine::Error),
+    #[error("exports no memory named \"memory\"")]
+    NoMemory,
+    #[error(
+        "exports no proxy_abi_version_0_1_0, proxy_abi_version_0_2_0, proxy_abi_version_0_2_1 or \
+         proxy_abi_version_0_2_100, so it is not a Proxy-Wasm plugin"
+    )]
+    NoAbiVersion,
+    #[error("{0}")]
+    Import(String),
+    #[error("{function} trapped: {message}")]
+    Trap { function: String, message: String },
+    #[error("{function} returned false")]
+    Refused { function: &'static str },
+    #[error("the VM of this request trapped earlier")]
+    Poisoned,
+    #[error("a callback is already running")]
+    Busy,
+}

@@ -1,0 +1,143 @@
+//! The life of a plugin: from the file to a VM instance, to plugin contexts and to the contexts of requests.
+//!
+//! ```text
+//! Plugin          one for each load(): the compiled module and the current VM
+//!   Vm            one instance, replaced after a fork or a trap
+//!   PluginContext one for each on_configure(): bound anew to each VM
+//!     Stream      one for each request: bound to the VM it began on
+//! ```
+//!
+//! It uses `abi` and `engine` and knows no proxy. Start reading at [`Plugin`].
+
+#![forbid(unsafe_code)]
+
+mod context;
+mod error;
+mod module;
+pub mod process;
+mod stream;
+mod vm;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::abi::host::Host;
+use crate::abi::types::LogLevel;
+use crate::abi::vm::{PluginInfo, VmState};
+use crate::engine::Engine;
+
+pub use context::PluginContext;
+pub use error::Error;
+pub use module::Compiled;
+pub use stream::{BodyOutcome, Stream};
+use vm::Vm;
+
+/// What the user may set for one plugin.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The name under which the plugin registered its root context; `None` to find out.
+    pub root_id: Option<Vec<u8>>,
+    /// What `proxy_on_vm_start` is given.
+    pub vm_config: Vec<u8>,
+    /// The namespace of shared data and queues.
+    pub vm_id: Vec<u8>,
+    /// The plugin's environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+/// A loaded plugin.
+pub struct Plugin {
+    info: Rc<PluginInfo>,
+    compiled: Arc<Compiled>,
+    host: Rc<dyn Host>,
+    vm: RefCell<Option<Rc<Vm>>>,
+}
+
+impl Plugin {
+    /// Compiles a module, or finds it compiled, checks it and starts a first VM.
+    ///
+    /// # Errors
+    /// The bytes are no module, or one that is no Proxy-Wasm plugin, or its start function trapped.
+    pub fn new(
+        name: &str,
+        bytes: &[u8],
+        options: Options,
+        engine: &dyn Engine<VmState>,
+        host: Rc<dyn Host>,
+    ) -> Result<Self, Error> {
+        let compiled = module::compile(bytes, engine)?;
+        let root_id = options
+            .root_id
+            .unwrap_or_else(|| module::guess_root_id(name, bytes));
+        let plugin = Self {
+            info: Rc::new(PluginInfo {
+                name: name.to_owned(),
+                root_id,
+                vm_id: options.vm_id,
+                vm_config: options.vm_config,
+                env: options.env,
+                abi: compiled.abi,
+            }),
+            compiled,
+            host,
+            vm: RefCell::new(None),
+        };
+        for import in &plugin.compiled.unknown_imports {
+            plugin.log(
+                LogLevel::Warn,
+                &format!("import \"{import}\" is unknown, a stub stands in for it"),
+            );
+        }
+        plugin.log(
+            LogLevel::Debug,
+            &format!(
+                "root id is \"{}\"",
+                String::from_utf8_lossy(&plugin.info.root_id)
+            ),
+        );
+        plugin.vm()?;
+        Ok(plugin)
+    }
+
+    /// What the plugin is called and was given.
+    pub fn info(&self) -> &PluginInfo {
+        &self.info
+    }
+
+    /// What was found out when it was compiled.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// How many contexts the current VM has, plugin contexts and those of requests.
+    pub fn contexts(&self) -> usize {
+        self.vm.borrow().as_ref().map_or(0, |vm| vm.context_count())
+    }
+
+    /// The current VM. Another is made where this process has none yet, or the last one trapped.
+    fn vm(&self) -> Result<Rc<Vm>, Error> {
+        let mut slot = self.vm.borrow_mut();
+        if let Some(vm) = &*slot
+            && vm.is_usable()
+        {
+            return Ok(Rc::clone(vm));
+        }
+        // The old one goes first: two at once would double what a plugin may use.
+        *slot = None;
+        let vm = Rc::new(Vm::start(
+            self.compiled.template(),
+            Rc::clone(&self.info),
+            Rc::clone(&self.host),
+        )?);
+        *slot = Some(Rc::clone(&vm));
+        Ok(vm)
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        if level >= self.host.log_level() {
+            let line = format!("proxy-wasm {}: {message}", self.info.name);
+            self.host.log(level, line.as_bytes());
+        }
+    }
+}

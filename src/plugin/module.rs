@@ -1,0 +1,145 @@
+//! From bytes to a compiled module that is known to be a plugin, once for each content and engine in a process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use crate::abi::imports;
+use crate::abi::types::AbiVersion;
+use crate::abi::vm::VmState;
+use crate::engine::{Engine, ExportKind, Template};
+
+/// A plugin's code, compiled and linked with the host's functions.
+pub struct Compiled {
+    template: Arc<dyn Template<VmState>>,
+    pub abi: AbiVersion,
+    /// SHA-256 of the file's content.
+    pub hash: [u8; 32],
+    /// Bytes of the file.
+    pub size: usize,
+    /// The engine's name.
+    pub engine: &'static str,
+    /// Names of exported functions.
+    pub exports: Vec<String>,
+    /// Imports as `module.name`.
+    pub imports: Vec<String>,
+    /// Imports that the host does not know, each once.
+    pub unknown_imports: Vec<String>,
+}
+
+impl Compiled {
+    /// What VMs are made from.
+    pub fn template(&self) -> &dyn Template<VmState> {
+        &*self.template
+    }
+
+    /// Whether a function of that name is exported.
+    pub fn has_export(&self, name: &str) -> bool {
+        self.exports.iter().any(|e| e == name)
+    }
+
+    /// Whether the function `name` of module `env` is imported.
+    pub fn has_import(&self, name: &str) -> bool {
+        self.imports
+            .iter()
+            .any(|i| i.strip_prefix("env.") == Some(name))
+    }
+}
+
+type Cache = HashMap<([u8; 32], &'static str), Weak<Compiled>>;
+
+/// A reload finds here what the configuration before it still holds.
+static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
+
+/// Compiles `bytes` and checks that they are a plugin.
+///
+/// # Errors
+/// See [`Error`]; nothing is kept of a module that fails.
+pub fn compile(bytes: &[u8], engine: &dyn Engine<VmState>) -> Result<Arc<Compiled>, Error> {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    let key = (hash, engine.name());
+    let mut cache = CACHE.lock();
+    let cache = cache.get_or_insert_default();
+    if let Some(compiled) = cache.get(&key).and_then(Weak::upgrade) {
+        return Ok(compiled);
+    }
+    let compiled = Arc::new(build(bytes, hash, engine)?);
+    cache.retain(|_, module| module.strong_count() > 0);
+    cache.insert(key, Arc::downgrade(&compiled));
+    Ok(compiled)
+}
+
+fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<Compiled, Error> {
+    let module = engine.compile(bytes)?;
+    let exports: Vec<String> = module
+        .exports()
+        .iter()
+        .filter(|e| matches!(e.kind, ExportKind::Func(_)))
+        .map(|e| e.name.clone())
+        .collect();
+    let abi = AbiVersion::MARKERS
+        .iter()
+        .rev()
+        .find(|(marker, _)| exports.iter().any(|e| e == marker))
+        .map(|(_, abi)| *abi)
+        .ok_or(Error::NoAbiVersion)?;
+    if !module
+        .exports()
+        .iter()
+        .any(|e| e.name == "memory" && e.kind == ExportKind::Memory)
+    {
+        return Err(Error::NoMemory);
+    }
+    let matched = imports::resolve(module.imports()).map_err(Error::Import)?;
+    Ok(Compiled {
+        abi,
+        hash,
+        size: bytes.len(),
+        engine: engine.name(),
+        exports,
+        imports: module
+            .imports()
+            .iter()
+            .map(|i| format!("{}.{}", i.module, i.name))
+            .collect(),
+        unknown_imports: matched.unknown,
+        template: module.link(matched.funcs)?,
+    })
+}
+
+/// The root id that a plugin most likely registered: its name, where the module holds that in its data as UTF-8 or, from
+/// AssemblyScript, as UTF-16; else none, which is what C++ plugins register that name none.
+pub fn guess_root_id(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let utf16: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    if contains(bytes, name.as_bytes()) || contains(bytes, &utf16) {
+        name.as_bytes().to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guess_root_id;
+
+    #[test]
+    fn the_name_is_found_in_either_encoding() {
+        assert_eq!(
+            guess_root_id("add_header", b"..add_header.."),
+            b"add_header"
+        );
+        let utf16: Vec<u8> = "add_header"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(guess_root_id("add_header", &utf16), b"add_header");
+        assert_eq!(guess_root_id("other", b"..add_header.."), b"");
+    }
+}

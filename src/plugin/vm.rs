@@ -1,0 +1,220 @@
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::{Error, process};
+use crate::abi::host::Host;
+use crate::abi::types::LogLevel;
+use crate::abi::vm::{ContextKind, Finish, Phase, PluginInfo, VmState};
+use crate::abi::{self, Callbacks};
+use crate::engine::{Func, Instance, Template, Trap};
+
+/// One instance of a plugin's module.
+pub struct Vm {
+    instance: RefCell<Box<dyn Instance<VmState>>>,
+    pub callbacks: Callbacks,
+    /// `proxy_on_vm_start` has run.
+    started: Cell<bool>,
+    poisoned: Cell<bool>,
+    generation: u32,
+}
+
+impl Vm {
+    /// Makes an instance and runs its entry point.
+    pub fn start(
+        template: &dyn Template<VmState>,
+        plugin: Rc<PluginInfo>,
+        host: Rc<dyn Host>,
+    ) -> Result<Self, Error> {
+        let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host));
+        let mut instance = template.instantiate(state).map_err(|trap| {
+            let reporter = VmState::new(plugin, host);
+            report(&reporter, "the start function", &trap)
+        })?;
+        let callbacks = Callbacks::find(&mut *instance);
+        let allocator = instance
+            .func("proxy_on_memory_allocate")
+            .or_else(|| instance.func("malloc"));
+        instance.state().allocator = allocator;
+        let entries: &[&str] = match instance.func("_initialize") {
+            Some(_) => &["_initialize", "main"],
+            None => &["_start"],
+        };
+        for entry in entries {
+            if let Some(func) = instance.func(entry) {
+                abi::call(&mut *instance, func, &[])
+                    .map_err(|trap| report(instance.state(), entry, &trap))?;
+            }
+        }
+        Ok(Self {
+            instance: RefCell::new(instance),
+            callbacks,
+            started: Cell::new(false),
+            poisoned: Cell::new(false),
+            generation: process::generation(),
+        })
+    }
+
+    /// Whether callbacks may run: nothing trapped, and no fork lies between.
+    pub fn is_usable(&self) -> bool {
+        !self.poisoned.get() && self.generation == process::generation()
+    }
+
+    pub fn context_count(&self) -> usize {
+        self.instance
+            .try_borrow_mut()
+            .map_or(0, |mut instance| instance.state().contexts.len())
+    }
+
+    /// Works on the state between callbacks.
+    pub fn with_state<R>(&self, work: impl FnOnce(&mut VmState) -> R) -> Result<R, Error> {
+        let mut instance = self.instance.try_borrow_mut().map_err(|_| Error::Busy)?;
+        Ok(work(instance.state()))
+    }
+
+    /// Adds a plugin context, and runs `proxy_on_context_create`, for the first also `proxy_on_vm_start`, and
+    /// `proxy_on_configure`. Gives its id.
+    pub fn configure(&self, config: Rc<[u8]>) -> Result<u32, Error> {
+        let size = config.len() as u32;
+        let (id, vm_size) = self.with_state(|state| {
+            let id = state
+                .contexts
+                .insert(ContextKind::Root(abi::vm::RootContext {
+                    config,
+                    tick_period: 0,
+                }));
+            (id, state.plugin.vm_config.len() as u32)
+        })?;
+        let callbacks = &self.callbacks;
+        self.run(
+            "proxy_on_context_create",
+            callbacks.on_context_create,
+            id,
+            Phase::Start,
+            &[id, 0],
+        )?;
+        if !self.started.get() {
+            let ok = self.run(
+                "proxy_on_vm_start",
+                callbacks.on_vm_start,
+                id,
+                Phase::Start,
+                &[id, vm_size],
+            )?;
+            if ok == Some(0) {
+                self.poisoned.set(true);
+                return Err(Error::Refused {
+                    function: "proxy_on_vm_start",
+                });
+            }
+            self.started.set(true);
+        }
+        let ok = self.run(
+            "proxy_on_configure",
+            callbacks.on_configure,
+            id,
+            Phase::Configure,
+            &[id, size],
+        )?;
+        if ok == Some(0) {
+            self.delete(id)?;
+            return Err(Error::Refused {
+                function: "proxy_on_configure",
+            });
+        }
+        Ok(id)
+    }
+
+    /// Runs a callback with `context` as the effective context. `None` where the plugin does not export it.
+    pub fn run(
+        &self,
+        name: &'static str,
+        func: Option<Func>,
+        context: u32,
+        phase: Phase,
+        args: &[u32],
+    ) -> Result<Option<u64>, Error> {
+        let Some(func) = func else {
+            return Ok(None);
+        };
+        let mut instance = self.instance.try_borrow_mut().map_err(|_| Error::Busy)?;
+        if !self.is_usable() {
+            return Err(Error::Poisoned);
+        }
+        let state = instance.state();
+        state.current = context;
+        state.phase = phase;
+        let value = abi::call(&mut **instance, func, args).map_err(|trap| {
+            self.poisoned.set(true);
+            report(instance.state(), name, &trap)
+        })?;
+        if std::mem::take(&mut instance.state().done_called) {
+            let due = instance.state().contexts.due();
+            drop(instance);
+            for id in due {
+                self.end(id)?;
+            }
+        }
+        Ok(Some(value))
+    }
+
+    /// Runs `proxy_on_done` and, if the plugin agrees, ends the context. Otherwise it ends with `proxy_done`.
+    pub fn finish(&self, id: u32) -> Result<(), Error> {
+        self.with_state(|state| {
+            if let Some(context) = state.contexts.get_mut(id) {
+                context.finish = Finish::Pending;
+            }
+        })?;
+        let done = self.run(
+            "proxy_on_done",
+            self.callbacks.on_done,
+            id,
+            Phase::End,
+            &[id],
+        )?;
+        let ended = self.with_state(|state| state.contexts.get(id).is_none())?;
+        if done == Some(0) || ended {
+            return Ok(());
+        }
+        self.end(id)
+    }
+
+    /// Runs `proxy_on_log`, for a request, and `proxy_on_delete`.
+    fn end(&self, id: u32) -> Result<(), Error> {
+        let is_stream = self.with_state(|state| {
+            state.contexts.get_mut(id).is_some_and(|context| {
+                context.finish = Finish::No;
+                matches!(context.kind, ContextKind::Stream(_))
+            })
+        })?;
+        if is_stream {
+            self.run("proxy_on_log", self.callbacks.on_log, id, Phase::End, &[id])?;
+        }
+        self.delete(id)
+    }
+
+    fn delete(&self, id: u32) -> Result<(), Error> {
+        self.run(
+            "proxy_on_delete",
+            self.callbacks.on_delete,
+            id,
+            Phase::End,
+            &[id],
+        )?;
+        self.with_state(|state| state.contexts.remove(id))?;
+        Ok(())
+    }
+}
+
+/// Logs a trap with the guest's backtrace.
+fn report(state: &VmState, function: &str, trap: &Trap) -> Error {
+    let mut text = format!("{function} trapped: {}", trap.message);
+    for frame in &trap.backtrace {
+        text.push_str("\n    ");
+        text.push_str(frame);
+    }
+    state.log(LogLevel::Error, text.as_bytes());
+    Error::Trap {
+        function: function.to_owned(),
+        message: trap.message.clone(),
+    }
+}

@@ -1,0 +1,3 @@
+module go-filter
+
+go 1.24
