@@ -24,6 +24,7 @@ local ffi_gc = ffi.gc
 local ffi_istype = ffi.istype
 local ffi_str = ffi.string
 local gmatch = string.gmatch
+local collectgarbage = collectgarbage
 local tonumber = tonumber
 local tostring = tostring
 local pairs = pairs
@@ -35,6 +36,9 @@ local ngx = ngx
 local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
+
+-- what a plugin context counts for the garbage collector, in KB
+local CONTEXT_WEIGHT = 16
 
 
 local plugin_p = ffi.new("ProxyWasmPlugin *[1]")
@@ -150,6 +154,10 @@ end
 
 
 local function configure(plugin, conf)
+    -- Lua's collector sees a handle of a few bytes and not the guest's memory behind it: it has to be told to keep up where
+    -- contexts are made for each request
+    collectgarbage("step", CONTEXT_WEIGHT)
+
     if lib.proxy_wasm_context_new(plugin, conf, #conf, context_p) ~= 0 then
         return nil, "failed to run proxy_on_configure"
     end

@@ -86,3 +86,70 @@ pub fn call(instance: &mut dyn Instance<VmState>, func: Func, args: &[u32]) -> R
     })?;
     instance.call(func, args)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::testing::FakeGuest;
+    use crate::engine::Guest;
+
+    impl Instance<VmState> for FakeGuest {
+        fn func(&mut self, _name: &str) -> Option<Func> {
+            Some(Func::fake(1))
+        }
+    }
+
+    fn call_with(params: u8, args: &[u32]) -> Result<Vec<u64>, Trap> {
+        let mut guest = FakeGuest::new();
+        guest.allocates = Some(7);
+        assert_eq!(call(&mut guest, Func::fake(params), args)?, 7);
+        Ok(guest.calls.remove(0))
+    }
+
+    #[test]
+    fn an_export_gets_as_many_arguments_as_it_declares() {
+        let args = [1, u32::MAX, 3];
+        assert_eq!(call_with(0, &args).unwrap(), [0; 0]);
+        assert_eq!(call_with(2, &args).unwrap(), [1, u64::from(u32::MAX)]);
+        let all = [1, u64::from(u32::MAX), 3];
+        assert_eq!(call_with(3, &args).unwrap(), all);
+        assert_eq!(call_with(5, &args).unwrap()[3..], [0, 0]);
+        assert_eq!(call_with(16, &[]).unwrap(), [0; 16]);
+    }
+
+    #[test]
+    fn an_export_that_declares_more_than_any_callback_has_traps() {
+        let trap = call_with(17, &[]).unwrap_err();
+        assert_eq!(trap.message, "an exported callback declares 17 parameters");
+    }
+
+    #[test]
+    fn callbacks_are_found_by_name() {
+        let found = Callbacks::find(&mut FakeGuest::new());
+        assert!(found.on_context_create.is_some() && found.on_delete.is_some());
+        assert!(Callbacks::NAMES.iter().all(|n| n.starts_with("proxy_on_")));
+    }
+
+    use AbiVersion::{V0_1_0, V0_2_0, V0_2_1, V0_2_100};
+    use Action::{Continue, Pause, PauseWithoutBuffer};
+
+    #[test]
+    fn header_actions() {
+        for abi in [V0_1_0, V0_2_0, V0_2_1] {
+            let actions = [0, 1, 2, 3, 4].map(|value| Action::from_headers(abi, value));
+            assert_eq!(actions, [Continue, Pause, Pause, Pause, Pause]);
+        }
+        let actions = [0, 1, 2, 3, 4, 5].map(|value| Action::from_headers(V0_2_100, value));
+        assert_eq!(actions, [Continue, Pause, Continue, Pause, Pause, Pause]);
+    }
+
+    #[test]
+    fn body_actions() {
+        for abi in [V0_1_0, V0_2_0, V0_2_1] {
+            let actions = [0, 1, 2, 3].map(|value| Action::from_body(abi, value));
+            assert_eq!(actions, [Continue, Pause, Pause, Pause]);
+        }
+        let actions = [0, 1, 2, 3, 4].map(|value| Action::from_body(V0_2_100, value));
+        assert_eq!(actions, [Continue, Pause, Pause, PauseWithoutBuffer, Pause]);
+    }
+}

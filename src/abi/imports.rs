@@ -231,3 +231,161 @@ fn check_type(import: &Import, ty: &FuncType, params: &[ValType]) -> Result<(), 
         import.module, import.name
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::abi::testing::FakeGuest;
+    use crate::engine::ValType::{F64, I32, I64};
+
+    fn import(module: &str, name: &str, params: &[ValType], results: &[ValType]) -> Import {
+        Import {
+            module: module.into(),
+            name: name.into(),
+            ty: Some(FuncType {
+                params: params.to_vec(),
+                results: results.to_vec(),
+            }),
+        }
+    }
+
+    /// Matches one import and gives what stands behind it.
+    fn one(import: Import) -> HostFunc<VmState> {
+        let mut matched = resolve(&[import]).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(matched.funcs.len(), 1);
+        matched.funcs.remove(0)
+    }
+
+    #[test]
+    fn every_hostcall_is_there_once() {
+        let names: HashSet<_> = HOSTCALLS.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), HOSTCALLS.len());
+        assert!(HOSTCALLS.iter().all(|row| row.versions.0 <= row.versions.1));
+    }
+
+    #[test]
+    fn nothing_panics_or_traps_whatever_the_arguments() {
+        for row in HOSTCALLS {
+            for arg in [0, 1, 3, 0xffff, 0x7fff_ffff, 0xffff_fff0, 0xffff_ffff] {
+                for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+                    let args: Vec<u64> = row.params.iter().map(|_| arg).collect();
+                    assert!((row.call)(&mut guest, &args).is_ok(), "{}", row.name);
+                }
+            }
+            let trap = (row.call)(&mut FakeGuest::new(), &[0; 13]).unwrap_err();
+            assert!(trap.message.starts_with(row.name));
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_called_whether_or_not_its_result_is_wanted() {
+        let modules = ["wasi_snapshot_preview1", "wasi_unstable"];
+        let wasi = wasi::FUNCTIONS.iter().map(|row| (row.name, row.params));
+        let known: Vec<_> = HOSTCALLS
+            .iter()
+            .map(|row| ("env", row.name, row.params))
+            .chain(wasi.flat_map(|(name, ty)| modules.map(|module| (module, name, ty))))
+            .chain([("env", "emscripten_notify_memory_growth", &[I32][..])])
+            .collect();
+        for (module, name, params) in known {
+            for results in [&[][..], &[I32]] {
+                let func = one(import(module, name, params, results));
+                assert!(matches!(func, HostFunc::Call(_)), "{module}.{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn growing_memory_is_nothing() {
+        let HostFunc::Call(call) = one(import(
+            "env",
+            "emscripten_notify_memory_growth",
+            &[I32],
+            &[],
+        )) else {
+            panic!("it is known");
+        };
+        assert_eq!(call(&mut FakeGuest::new(), &[0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_function_is_known_only_in_its_module() {
+        for (module, name) in [
+            ("env", "proc_exit"),
+            ("wasi_unstable", "proxy_log"),
+            ("wasi_snapshot_preview2", "proc_exit"),
+            ("", "proxy_done"),
+            ("env", "proxy_DONE"),
+        ] {
+            let Ok(matched) = resolve(&[import(module, name, &[], &[I32])]) else {
+                panic!("{module}.{name} was taken for another");
+            };
+            assert_eq!(matched.unknown, [format!("{module}.{name}")]);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_answers_unimplemented_where_it_has_a_status() {
+        let func = one(import("env", "proxy_new", &[I64, F64], &[I32]));
+        assert!(matches!(func, HostFunc::Answer(12)));
+    }
+
+    #[test]
+    fn what_is_unknown_and_has_no_status_traps() {
+        for results in [&[][..], &[I64], &[I32, I32]] {
+            let HostFunc::Trap(message) = one(import("other", "name", &[], results)) else {
+                panic!("{results:?}");
+            };
+            assert_eq!(message, "other.name is not a function of this host");
+        }
+    }
+
+    #[test]
+    fn what_is_known_by_another_type_is_refused() {
+        for (params, results, text) in [
+            (&[I32][..], &[I32][..], "(i32) -> (i32)"),
+            (&[I32, I32, I64], &[I32], "(i32, i32, i64) -> (i32)"),
+            (&[I32, I32, I32], &[I64], "(i32, i32, i32) -> (i64)"),
+            (
+                &[I32, I32, I32],
+                &[I32, I32],
+                "(i32, i32, i32) -> (i32, i32)",
+            ),
+        ] {
+            let Err(error) = resolve(&[import("env", "proxy_log", params, results)]) else {
+                panic!("{text} was taken");
+            };
+            let known = "the host's has (i32, i32, i32) -> (i32)";
+            let want = format!("import \"env.proxy_log\" has type {text}, {known}");
+            assert_eq!(error, want);
+        }
+    }
+
+    #[test]
+    fn what_is_imported_twice_is_matched_twice_and_named_once() {
+        let unknown = || import("env", "proxy_new", &[], &[I32]);
+        let known = || import("env", "proxy_done", &[], &[I32]);
+        let Ok(matched) = resolve(&[unknown(), known(), unknown(), known()]) else {
+            panic!("all have their right types");
+        };
+        assert_eq!(matched.unknown, ["env.proxy_new"]);
+        let called = matched.funcs.iter().map(|f| matches!(f, HostFunc::Call(_)));
+        assert_eq!(called.collect::<Vec<_>>(), [false, true, false, true]);
+    }
+
+    #[test]
+    fn what_is_no_function_keeps_its_place() {
+        let memory = Import {
+            module: "env".into(),
+            name: "memory".into(),
+            ty: None,
+        };
+        let Ok(matched) = resolve(&[memory, import("env", "proxy_done", &[], &[])]) else {
+            panic!("linking is what refuses it");
+        };
+        assert!(matches!(matched.funcs[..], [_, HostFunc::Call(_)]));
+        assert!(matched.unknown.is_empty());
+    }
+}

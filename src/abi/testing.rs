@@ -13,7 +13,7 @@ use super::host::{
     HeaderError, HeaderMap, Host, HttpStream, LocalResponse, MetricError, PropertyError,
     QueueError, SharedDataError, is_header_name, is_header_value,
 };
-use super::types::{AbiVersion, LogLevel, MetricType};
+use super::types::{AbiVersion, LogLevel, MetricType, Status};
 use super::vm::{ContextKind, PluginInfo, RootContext, StreamContext, VmState};
 use super::{Body, imports, wasi};
 use crate::engine::{Func, Guest, Trap};
@@ -134,7 +134,55 @@ impl FakeGuest {
             .unwrap_or_else(|| panic!("nothing is called {name}"));
         call(self, args)
     }
+
+    /// As [`FakeGuest::import`], for a hostcall that does not trap.
+    pub fn status(&mut self, name: &str, args: &[u64]) -> Status {
+        let number = self.import(name, args).unwrap_or_else(|t| panic!("{t}"));
+        STATUSES
+            .into_iter()
+            .find(|status| *status as u64 == number)
+            .unwrap_or_else(|| panic!("{name}: {number} is no status"))
+    }
+
+    /// Puts bytes into memory and gives their address and size, as two arguments.
+    pub fn string(&mut self, bytes: &[u8]) -> [u64; 2] {
+        [self.put(bytes), bytes.len() as u64]
+    }
+
+    /// Calls a hostcall with each of `args` whose place is in `places` made to lead out of memory. It has to answer
+    /// [`Status::InvalidMemoryAccess`] and write nothing. The pieces that `args` name have 4 bytes at least.
+    pub fn assert_bounds(
+        &mut self,
+        name: &str,
+        args: &[u64],
+        places: impl IntoIterator<Item = usize>,
+    ) {
+        let end = self.memory.len() as u64;
+        let before = self.memory.clone();
+        for place in places {
+            for hostile in [end - 3, end, u64::from(u32::MAX) - 3, u64::from(u32::MAX)] {
+                let mut args = args.to_vec();
+                args[place] = hostile;
+                let status = self.status(name, &args);
+                assert_eq!(status, Status::InvalidMemoryAccess, "{name}{args:x?}");
+                assert!(self.memory == before, "{name}{args:x?} has written");
+            }
+        }
+    }
 }
+
+const STATUSES: [Status; 10] = [
+    Status::Ok,
+    Status::NotFound,
+    Status::BadArgument,
+    Status::SerializationFailure,
+    Status::ParseFailure,
+    Status::InvalidMemoryAccess,
+    Status::Empty,
+    Status::CasMismatch,
+    Status::InternalFailure,
+    Status::Unimplemented,
+];
 
 impl Guest<VmState> for FakeGuest {
     fn memory(&mut self) -> &mut [u8] {

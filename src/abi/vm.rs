@@ -403,3 +403,105 @@ pub fn slice(memory: &[u8], data: u32, size: u32) -> Result<&[u8], HostcallError
         .get(start..start + size as usize)
         .ok_or(HostcallError::Status(Status::InvalidMemoryAccess))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::testing::FakeGuest;
+
+    fn root() -> ContextKind {
+        ContextKind::Root(RootContext {
+            config: b"".as_slice().into(),
+            tick_period: 0,
+        })
+    }
+
+    fn stream() -> ContextKind {
+        ContextKind::Stream(Box::new(StreamContext {
+            root_id: 1,
+            stream: FakeGuest::new().stream,
+            request_body: Body::default(),
+            response_body: Body::default(),
+            properties: HashMap::new(),
+            continue_request: false,
+            continue_response: false,
+        }))
+    }
+
+    #[test]
+    fn ids_count_from_one_for_both_kinds() {
+        let mut contexts = Contexts::default();
+        assert!(contexts.is_empty());
+        let ids = [root(), stream(), stream(), root()].map(|kind| contexts.insert(kind));
+        assert_eq!(ids, [1, 2, 3, 4]);
+        assert_eq!(contexts.len(), 4);
+        for unknown in [0, 5, u32::MAX] {
+            assert!(contexts.get(unknown).is_none());
+            assert!(contexts.get_mut(unknown).is_none());
+            assert!(contexts.remove(unknown).is_none());
+        }
+    }
+
+    #[test]
+    fn a_freed_id_is_used_again_by_its_kind_only() {
+        let mut contexts = Contexts::default();
+        for kind in [root(), stream(), root(), stream()] {
+            contexts.insert(kind);
+        }
+        assert!(contexts.remove(3).is_some());
+        assert!(contexts.remove(3).is_none(), "an id is freed once");
+        assert!(contexts.remove(2).is_some());
+        assert_eq!(contexts.len(), 2);
+        assert_eq!(contexts.insert(root()), 3);
+        assert_eq!(contexts.insert(root()), 5);
+        assert_eq!(contexts.insert(stream()), 2);
+        assert_eq!(contexts.insert(stream()), 6);
+    }
+
+    #[test]
+    fn a_context_starts_anew_under_a_used_id() {
+        let mut contexts = Contexts::default();
+        let id = contexts.insert(stream());
+        contexts.get_mut(id).unwrap().finish = Finish::Due;
+        assert_eq!(contexts.due(), [id]);
+        contexts.remove(id);
+        assert!(contexts.due().is_empty());
+        assert_eq!(contexts.insert(stream()), id);
+        assert_eq!(contexts.get(id).unwrap().finish, Finish::No);
+    }
+
+    #[test]
+    fn the_root_of_a_stream_is_its_plugin_context() {
+        let mut guest = FakeGuest::with_stream();
+        assert_eq!(guest.state.current, 2);
+        assert_eq!(*guest.state.root().unwrap().config, *b"config");
+        guest.state.root_mut().unwrap().tick_period = 5;
+        guest.state.current = 1;
+        assert_eq!(guest.state.root().unwrap().tick_period, 5);
+        guest.state.current = 0;
+        assert!(guest.state.root().is_none() && guest.state.root_mut().is_none());
+    }
+
+    #[test]
+    fn no_bytes_need_no_memory_but_a_place_inside_it() {
+        let mut guest = FakeGuest::new();
+        let end = guest.memory.len() as u32;
+        let mut vm = Vm::new(&mut guest);
+        assert_eq!(vm.read(end, 0).unwrap(), b"");
+        assert!(vm.write(end, b"").is_ok());
+        assert!(vm.read(end + 1, 0).is_err());
+        assert!(vm.write(u32::MAX, b"").is_err());
+    }
+
+    #[test]
+    fn one_huge_value_does_not_hold_its_memory() {
+        let mut guest = FakeGuest::new();
+        let out = guest.room(8) as u32;
+        let answer = Vm::new(&mut guest).give_filled(out, out + 4, |_, value| {
+            value.resize(128 * 1024, 1);
+            Ok(())
+        });
+        assert!(answer.is_ok());
+        assert!(guest.state.scratch.capacity() <= MAX_LOG_MESSAGE);
+    }
+}

@@ -1,11 +1,7 @@
 //! What every exported function needs: the panic guard, strings, error buffers.
 
-use std::any::Any;
 use std::os::raw::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use crate::abi::types::LogLevel;
-use crate::nginx;
 
 /// A string that crosses the boundary, either way.
 #[derive(Clone, Copy)]
@@ -38,24 +34,9 @@ impl ProxyWasmStr {
     }
 }
 
-/// Runs `work`; a panic in it is logged and becomes `on_panic`.
-pub fn guard<R>(function: &str, on_panic: R, work: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic_text(&*panic);
-        nginx::log(
-            LogLevel::Critical,
-            format!("proxy-wasm: {function} panicked, please report this: {text}").as_bytes(),
-        );
-        on_panic
-    })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
+/// Runs `work`; a panic in it has been logged by the library's hook and becomes `on_panic`.
+pub fn guard<R>(on_panic: R, work: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(on_panic)
 }
 
 /// The bytes of a string given as pointer and length.

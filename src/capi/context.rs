@@ -28,7 +28,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
     config_len: usize,
     context: *mut *mut ProxyWasmContext,
 ) -> c_int {
-    guard("proxy_wasm_context_new", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that it is a plugin.
         let plugin = unsafe { &(*plugin).0 };
         // SAFETY: the caller says that it is a string.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
 /// `context` came from `proxy_wasm_context_new` and is not used again, or is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_context_free(context: *mut ProxyWasmContext) {
-    guard("proxy_wasm_context_free", (), || {
+    guard((), || {
         if !context.is_null() {
             // SAFETY: it came from `Box::into_raw` and is not used again.
             drop(unsafe { Box::from_raw(context) });

@@ -9,7 +9,6 @@ use super::boundary::{ProxyWasmStr, bytes, fail, guard};
 use crate::abi::vm::VmState;
 use crate::engine::{self, Engine, wasmtime::Wasmtime};
 use crate::nginx;
-use crate::plugin::process;
 
 /// The engines that can be named. Those that this build lacks are refused with advice.
 const NAMES: [&str; 2] = ["wasmtime", "wasmedge"];
@@ -17,23 +16,8 @@ const NAMES: [&str; 2] = ["wasmtime", "wasmedge"];
 /// What `proxy_wasm_engine_set` said.
 static SET: Mutex<Option<&'static str>> = Mutex::new(None);
 
-/// Runs when the library is loaded, by whom ever.
-extern "C" fn loaded() {
-    nginx::set_engine_hook(|name| check(name).map(|_| ()));
-    // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
-    unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-}
-
-extern "C" fn forked() {
-    process::forked();
-}
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static LOADED: extern "C" fn() = loaded;
-
 /// The engine of that name, if this build has it.
-fn check(name: &str) -> Result<&'static str, String> {
+pub fn check(name: &str) -> Result<&'static str, String> {
     match NAMES.iter().find(|known| **known == name) {
         Some(&"wasmtime") => Ok("wasmtime"),
         Some(other) => Err(format!(
@@ -74,7 +58,7 @@ pub fn current() -> Result<&'static dyn Engine<VmState>, engine::Error> {
 /// `errlen` points at the size of the writable buffer `errbuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_init(errbuf: *mut c_char, errlen: *mut usize) -> c_int {
-    guard("proxy_wasm_init", -1, || match nginx::symbols() {
+    guard(-1, || match nginx::symbols() {
         Ok(_) => 0,
         // SAFETY: the caller says so of the error buffer.
         Err(missing) => unsafe { fail(&missing.to_string(), errbuf, errlen) },
@@ -96,7 +80,7 @@ pub unsafe extern "C" fn proxy_wasm_engine_set(
     errbuf: *mut c_char,
     errlen: *mut usize,
 ) -> c_int {
-    guard("proxy_wasm_engine_set", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that it is a string.
         let name = String::from_utf8_lossy(unsafe { bytes(name, name_len) });
         let result = check(&name).and_then(|engine| match nginx::configured_engine() {
@@ -124,7 +108,7 @@ pub unsafe extern "C" fn proxy_wasm_engine_set(
 /// `name` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_engine_get(name: *mut ProxyWasmStr) -> c_int {
-    guard("proxy_wasm_engine_get", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that it is writable.
         unsafe { *name = ProxyWasmStr::new(chosen().as_bytes()) };
         0

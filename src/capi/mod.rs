@@ -15,6 +15,7 @@ mod boundary;
 mod context;
 mod engine;
 mod host;
+mod library;
 mod plugin;
 mod stream;
 mod worker;

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_new(
     errbuf: *mut c_char,
     errlen: *mut usize,
 ) -> c_int {
-    guard("proxy_wasm_plugin_new", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that these are strings.
         let (name, path) = unsafe { (bytes(name, name_len), bytes(path, path_len)) };
         // SAFETY: the caller says that these are options.
@@ -134,7 +134,7 @@ fn system_message(error: &io::Error) -> String {
 /// `plugin` came from `proxy_wasm_plugin_new` and is not used again, or is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
-    guard("proxy_wasm_plugin_free", (), || {
+    guard((), || {
         if !plugin.is_null() {
             // SAFETY: it came from `Box::into_raw` and is not used again.
             drop(unsafe { Box::from_raw(plugin) });
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
 /// `plugin` came from `proxy_wasm_plugin_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_plugin_flags(plugin: *const ProxyWasmPlugin) -> c_int {
-    guard("proxy_wasm_plugin_flags", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that it is a plugin.
         flags(unsafe { &(*plugin).0 })
     })
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_info(
     plugin: *const ProxyWasmPlugin,
     info: *mut ProxyWasmStr,
 ) -> c_int {
-    guard("proxy_wasm_plugin_info", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says that it is a plugin.
         let plugin = unsafe { &(*plugin).0 };
         worker::with_given_out(|out| {

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_headers(
     r: *mut c_void,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
-    guard("proxy_wasm_stream_request_headers", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
             run(context, r, Phase::Request, outcome, |_, stream, _| {
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_body(
     end_of_stream: c_int,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
-    guard("proxy_wasm_stream_request_body", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
             let chunk = (!body.is_null()).then(|| bytes(body, body_len));
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
     response_headers_len: usize,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
-    guard("proxy_wasm_stream_response_headers", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
             let given = headers(response_headers, response_headers_len);
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_body(
     end_of_stream: c_int,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
-    guard("proxy_wasm_stream_response_body", -1, || {
+    guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
             let chunk = bytes(body, body_len);
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_body(
 /// How many requests of this worker have stream contexts now.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_requests() -> usize {
-    guard("proxy_wasm_worker_requests", 0, worker::request_count)
+    guard(0, worker::request_count)
 }
 
 /// A response whose body may change goes out without a length. APISIX says through a variable whether its body filter will call

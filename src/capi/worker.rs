@@ -106,7 +106,7 @@ pub unsafe fn stream(
 
 /// nginx calls this when a request ends, for whatever reason.
 extern "C" fn ended(r: *mut c_void) {
-    super::boundary::guard("the end of a request", (), || {
+    super::boundary::guard((), || {
         let entry = WORKER.with_borrow_mut(|worker| worker.requests.remove(&(r as usize)));
         if let Some(entry) = entry {
             entry.request.set_phase(Phase::Log);

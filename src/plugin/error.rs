@@ -5,8 +5,14 @@ use crate::engine;
 /// Why a plugin cannot be loaded or run. A trap has been logged with the guest's backtrace where it happened.
 #[derive(Debug, Error)]
 pub enum Error {
+    #[error("the file is empty")]
+    Empty,
+    #[error("neither a WebAssembly module nor the text form of one: {0}")]
+    NeitherForm(engine::Error),
     #[error("not a WebAssembly module that can be used: {0}")]
     Module(#[from] engine::Error),
+    #[error("export \"{name}\" has type {ty}, which is not that of a callback")]
+    CallbackType { name: String, ty: String },
     #[error("exports no memory named \"memory\"")]
     NoMemory,
     #[error(

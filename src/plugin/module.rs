@@ -7,10 +7,14 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use crate::abi::Callbacks;
 use crate::abi::imports;
 use crate::abi::types::AbiVersion;
 use crate::abi::vm::VmState;
-use crate::engine::{Engine, ExportKind, Template};
+use crate::engine::{Engine, ExportKind, FuncType, Template, ValType};
+
+/// What the host may allocate guest memory with, in the order of preference.
+pub const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
 
 /// A plugin's code, compiled and linked with the host's functions.
 pub struct Compiled {
@@ -73,7 +77,27 @@ pub fn compile(bytes: &[u8], engine: &dyn Engine<VmState>) -> Result<Arc<Compile
 }
 
 fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<Compiled, Error> {
-    let module = engine.compile(bytes)?;
+    if bytes.is_empty() {
+        return Err(Error::Empty);
+    }
+    let module = engine.compile(bytes).map_err(|error| {
+        if bytes.starts_with(b"\0asm") {
+            Error::Module(error)
+        } else {
+            Error::NeitherForm(error)
+        }
+    })?;
+    for export in module.exports() {
+        if let ExportKind::Func(ty) = &export.kind
+            && (Callbacks::NAMES.contains(&&*export.name) || ALLOCATORS.contains(&&*export.name))
+            && !is_callable(ty)
+        {
+            return Err(Error::CallbackType {
+                name: export.name.clone(),
+                ty: ty.to_string(),
+            });
+        }
+    }
     let exports: Vec<String> = module
         .exports()
         .iter()
@@ -108,6 +132,11 @@ fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<C
         unknown_imports: matched.unknown,
         template: module.link(matched.funcs)?,
     })
+}
+
+/// Arguments are 32-bit integers, however many, and so is a result.
+fn is_callable(ty: &FuncType) -> bool {
+    ty.params.iter().all(|t| *t == ValType::I32) && matches!(ty.results[..], [] | [ValType::I32])
 }
 
 /// The root id that a plugin most likely registered: its name, where the module holds that in its data as UTF-8 or, from

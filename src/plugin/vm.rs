@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::module::ALLOCATORS;
 use super::{Error, process};
 use crate::abi::host::Host;
 use crate::abi::types::LogLevel;
@@ -31,9 +32,7 @@ impl Vm {
             report(&reporter, "the start function", &trap)
         })?;
         let callbacks = Callbacks::find(&mut *instance);
-        let allocator = instance
-            .func("proxy_on_memory_allocate")
-            .or_else(|| instance.func("malloc"));
+        let allocator = ALLOCATORS.iter().find_map(|name| instance.func(name));
         instance.state().allocator = allocator;
         let entries: &[&str] = match instance.func("_initialize") {
             Some(_) => &["_initialize", "main"],

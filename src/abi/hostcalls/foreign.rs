@@ -24,3 +24,59 @@ pub fn proxy_call_foreign_function(
         function(vm.state(), &arguments, results)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    const NAME: &str = "proxy_call_foreign_function";
+
+    #[test]
+    fn a_function_gives_its_results() {
+        let mut guest = FakeGuest::with_stream();
+        let [name, size] = guest.string(b"clear_route_cache");
+        let out = guest.put(&[0xee; 8]);
+        let status = guest.status(NAME, &[name, size, 0, 0, out, out + 4]);
+        assert_eq!(status, Status::Ok);
+        assert_eq!(guest.bytes_at(out, 8), [0; 8], "it has no results");
+    }
+
+    #[test]
+    fn results_need_not_be_wanted() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            let [name, size] = guest.string(b"clear_route_cache");
+            let before = guest.memory.clone();
+            let status = guest.status(NAME, &[name, size, 0, 0, 0, 0]);
+            assert_eq!(status, Status::Ok);
+            assert!(guest.memory == before);
+        }
+    }
+
+    #[test]
+    fn an_unknown_function_is_not_found() {
+        let mut guest = FakeGuest::with_stream();
+        let out = guest.put(&[0xee; 8]);
+        for unknown in [
+            &b""[..],
+            b"clear_route_cach",
+            b"clear_route_cache\0",
+            b"\xff",
+        ] {
+            let [name, size] = guest.string(unknown);
+            let status = guest.status(NAME, &[name, size, 0, 0, out, out + 4]);
+            assert_eq!(status, Status::NotFound);
+        }
+        assert_eq!(guest.bytes_at(out, 8), [0xee; 8]);
+    }
+
+    #[test]
+    fn pointers_are_checked() {
+        let mut guest = FakeGuest::with_stream();
+        let [name, name_size] = guest.string(b"clear_route_cache");
+        let [arguments, arguments_size] = guest.string(b"arguments");
+        let out = guest.room(8);
+        let args = [name, name_size, arguments, arguments_size, out, out + 4];
+        guest.assert_bounds(NAME, &args, 0..6);
+    }
+}

@@ -111,3 +111,48 @@ fn check(vm: &mut Vm<'_>, pieces: &[(u32, u32)]) -> Answer {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    /// Pointers and sizes of `count` pieces, and where an id goes, with something in it.
+    fn pieces(guest: &mut FakeGuest, count: usize) -> (Vec<u64>, u64) {
+        let pieces = (0..count).flat_map(|_| guest.string(b"piece")).collect();
+        (pieces, guest.put(&[0xee; 4]))
+    }
+
+    #[test]
+    fn no_call_is_sent_and_the_plugin_is_told() {
+        let mut guest = FakeGuest::with_stream();
+        let (mut args, id) = pieces(&mut guest, 5);
+        args.extend([1000, id]);
+        let status = guest.status("proxy_grpc_call", &args);
+        assert_eq!(status, Status::InternalFailure);
+        guest.assert_bounds("proxy_grpc_call", &args, (0..10).chain([11]));
+        assert_eq!(guest.bytes_at(id, 4), [0xee; 4]);
+    }
+
+    #[test]
+    fn no_stream_is_opened_and_the_plugin_is_told() {
+        let mut guest = FakeGuest::with_stream();
+        let (mut args, id) = pieces(&mut guest, 4);
+        args.push(id);
+        let status = guest.status("proxy_grpc_stream", &args);
+        assert_eq!(status, Status::InternalFailure);
+        guest.assert_bounds("proxy_grpc_stream", &args, 0..9);
+        assert_eq!(guest.bytes_at(id, 4), [0xee; 4]);
+    }
+
+    #[test]
+    fn there_is_no_call_to_send_to_or_to_end() {
+        let mut guest = FakeGuest::with_stream();
+        let [message, size] = guest.string(b"message");
+        let args = [1, message, size, 1];
+        assert_eq!(guest.status("proxy_grpc_send", &args), Status::NotFound);
+        guest.assert_bounds("proxy_grpc_send", &args, 1..3);
+        assert_eq!(guest.status("proxy_grpc_cancel", &[1]), Status::NotFound);
+        assert_eq!(guest.status("proxy_grpc_close", &[1]), Status::NotFound);
+    }
+}

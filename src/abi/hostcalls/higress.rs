@@ -85,3 +85,56 @@ pub fn proxy_set_upstream_override_host(
     vm.check(address_data, address_size)?;
     Err(Status::Unimplemented.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    #[test]
+    fn there_is_no_redis_client_and_the_plugin_is_told() {
+        let mut guest = FakeGuest::with_stream();
+        let id = guest.put(&[0xee; 4]);
+        let mut strings =
+            |count| -> Vec<u64> { (0..count).flat_map(|_| guest.string(b"string")).collect() };
+        let init = [strings(3), vec![1000]].concat();
+        let call = [strings(2), vec![id]].concat();
+        for (name, args, places) in [
+            ("proxy_redis_init", init, 0..6),
+            ("proxy_redis_call", call, 0..5),
+        ] {
+            assert_eq!(guest.status(name, &args), Status::InternalFailure);
+            guest.assert_bounds(name, &args, places);
+        }
+        assert_eq!(guest.bytes_at(id, 4), [0xee; 4]);
+    }
+
+    #[test]
+    fn nothing_can_be_put_into_the_filter_chain() {
+        let mut guest = FakeGuest::with_stream();
+        let [body, size] = guest.string(b"body");
+        let name = "proxy_inject_encoded_data_to_filter_chain";
+        assert_eq!(guest.status(name, &[body, size, 1]), Status::Unimplemented);
+        guest.assert_bounds(name, &[body, size, 1], 0..2);
+    }
+
+    #[test]
+    fn the_upstreams_hosts_are_not_known() {
+        let mut guest = FakeGuest::with_stream();
+        let out = guest.put(&[0xee; 8]);
+        let args = [out, out + 4];
+        let status = guest.status("proxy_get_upstream_hosts", &args);
+        assert_eq!(status, Status::NotFound);
+        guest.assert_bounds("proxy_get_upstream_hosts", &args, 0..2);
+        assert_eq!(guest.bytes_at(out, 8), [0xee; 8]);
+    }
+
+    #[test]
+    fn the_upstreams_host_cannot_be_set() {
+        let mut guest = FakeGuest::with_stream();
+        let args = guest.string(b"10.0.0.1:80");
+        let name = "proxy_set_upstream_override_host";
+        assert_eq!(guest.status(name, &args), Status::Unimplemented);
+        guest.assert_bounds(name, &args, 0..2);
+    }
+}

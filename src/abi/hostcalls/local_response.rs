@@ -73,3 +73,131 @@ pub fn proxy_send_local_response(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::host::LocalResponse;
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::{LogLevel, Status};
+    use crate::abi::wire::Encoder;
+
+    const NAME: &str = "proxy_send_local_response";
+    const NO_GRPC: u64 = u32::MAX as u64;
+
+    fn arguments(guest: &mut FakeGuest, status: u64, headers: &[(&str, &str)]) -> Vec<u64> {
+        let mut map = Vec::new();
+        let mut pairs = Encoder::new(&mut map, headers.len());
+        for (name, value) in headers {
+            pairs.push(name.as_bytes(), value.as_bytes());
+        }
+        pairs.finish();
+        let pieces = [b"the details", &b"the body"[..], &map].map(|piece| guest.string(piece));
+        let pieces = pieces.into_iter().flatten();
+        [status]
+            .into_iter()
+            .chain(pieces)
+            .chain([NO_GRPC])
+            .collect()
+    }
+
+    /// Sends a response and gives what the proxy was given, and how many errors were logged.
+    fn send(
+        guest: &mut FakeGuest,
+        status: u64,
+        headers: &[(&str, &str)],
+    ) -> (Option<LocalResponse>, usize) {
+        let args = arguments(guest, status, headers);
+        assert_eq!(guest.status(NAME, &args), Status::Ok);
+        let logs = guest.stream.logs.take();
+        assert!(logs.iter().all(|(level, _)| *level == LogLevel::Error));
+        (guest.stream.local_response.take(), logs.len())
+    }
+
+    #[test]
+    fn the_response_has_all_that_was_said() {
+        let mut guest = FakeGuest::with_stream();
+        let headers = [("X-One", "1"), ("x-one", "2"), ("empty", "")];
+        let (response, errors) = send(&mut guest, 403, &headers);
+        let response = response.unwrap();
+        assert_eq!((response.status, response.grpc_status), (403, -1));
+        assert_eq!(response.details, b"the details");
+        assert_eq!(response.body, b"the body");
+        let want = headers.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(response.headers, want);
+        assert_eq!(errors, 0);
+    }
+
+    #[test]
+    fn a_grpc_status_is_passed_on() {
+        let mut guest = FakeGuest::with_stream();
+        let mut args = arguments(&mut guest, 200, &[]);
+        args[7] = 16;
+        assert_eq!(guest.status(NAME, &args), Status::Ok);
+        let response = guest.stream.local_response.take().unwrap();
+        assert_eq!(response.grpc_status, 16);
+    }
+
+    #[test]
+    fn a_status_that_is_none_becomes_500_with_an_error() {
+        let mut guest = FakeGuest::with_stream();
+        for (given, sent, errors) in [
+            (100, 100, 0),
+            (999, 999, 0),
+            (0, 500, 1),
+            (99, 500, 1),
+            (1000, 500, 1),
+            (0xffff_ffff, 500, 1),
+        ] {
+            let (response, logged) = send(&mut guest, given, &[]);
+            assert_eq!((response.unwrap().status, logged), (sent, errors));
+        }
+    }
+
+    #[test]
+    fn a_header_that_no_response_may_have_is_left_out_with_an_error() {
+        for (bad, errors) in [
+            (("", "value"), 1),
+            (("a b", "value"), 1),
+            (("name\r\n", "value"), 1),
+            (("name", "split\r\nx: y"), 1),
+            (("name", "nul\0"), 1),
+            // The status is an argument, and there is nothing else to say.
+            ((":status", "200"), 0),
+        ] {
+            let mut guest = FakeGuest::with_stream();
+            let (response, logged) = send(&mut guest, 200, &[bad, ("good", "1")]);
+            let want = [(b"good".to_vec(), b"1".to_vec())];
+            assert_eq!(response.unwrap().headers, want, "{bad:?}");
+            assert_eq!(logged, errors, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn after_the_first_byte_it_is_dropped_with_an_error() {
+        let mut guest = FakeGuest::with_stream();
+        guest.stream.sent.set(true);
+        let (response, errors) = send(&mut guest, 200, &[]);
+        assert!(response.is_none());
+        assert_eq!(errors, 1);
+    }
+
+    #[test]
+    fn outside_a_request_it_is_dropped_with_an_error() {
+        let mut guest = FakeGuest::new();
+        let args = arguments(&mut guest, 200, &[]);
+        assert_eq!(guest.status(NAME, &args), Status::Ok);
+        assert_eq!(guest.host.logs.borrow().len(), 1);
+    }
+
+    #[test]
+    fn headers_that_lie_or_lead_out_of_memory_send_nothing() {
+        let mut guest = FakeGuest::with_stream();
+        let mut args = arguments(&mut guest, 200, &[("name", "value")]);
+        guest.assert_bounds(NAME, &args, 1..7);
+        args[6] -= 1;
+        let status = guest.status(NAME, &args);
+        assert_eq!(status, Status::InvalidMemoryAccess);
+        assert!(guest.stream.local_response.take().is_none());
+        assert!(guest.stream.logs.borrow().is_empty());
+    }
+}

@@ -91,3 +91,132 @@ fn own<'a>(state: &'a VmState, path: &[u8]) -> Option<&'a [u8]> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MAX_KEPT;
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    fn get(guest: &mut FakeGuest, path: &[u8]) -> (Status, Vec<u8>) {
+        let [path, size] = guest.string(path);
+        let out = guest.room(8);
+        let status = guest.status("proxy_get_property", &[path, size, out, out + 4]);
+        (status, guest.given(out, out + 4).to_vec())
+    }
+
+    fn set(guest: &mut FakeGuest, path: &[u8], value: &[u8]) -> Status {
+        let [path, path_size] = guest.string(path);
+        let [value, value_size] = guest.string(value);
+        let args = [path, path_size, value, value_size];
+        guest.status("proxy_set_property", &args)
+    }
+
+    fn found(value: &[u8]) -> (Status, Vec<u8>) {
+        (Status::Ok, value.to_vec())
+    }
+
+    fn not_found() -> (Status, Vec<u8>) {
+        (Status::NotFound, vec![])
+    }
+
+    /// A request with the property `request.path`.
+    fn with_path() -> FakeGuest {
+        let guest = FakeGuest::with_stream();
+        let property = (b"request\0path".to_vec(), b"/".to_vec());
+        guest.stream.properties.borrow_mut().extend([property]);
+        guest
+    }
+
+    #[test]
+    fn a_request_has_properties_with_or_without_a_nul_at_the_end() {
+        let mut guest = with_path();
+        assert_eq!(get(&mut guest, b"request\0path"), found(b"/"));
+        assert_eq!(get(&mut guest, b"request\0path\0"), found(b"/"));
+        for path in [&b""[..], b"\0", b"request", b"request\0path\0\0"] {
+            assert_eq!(get(&mut guest, path), not_found());
+        }
+        assert_eq!(guest.calls.len(), 2, "memory was allocated for nothing");
+    }
+
+    #[test]
+    fn outside_a_request_there_are_only_the_proxys() {
+        let mut guest = FakeGuest::new();
+        let property = (b"node".to_vec(), b"name".to_vec());
+        guest.host.properties.borrow_mut().extend([property]);
+        assert_eq!(get(&mut guest, b"node"), found(b"name"));
+        assert_eq!(get(&mut guest, b"request\0path"), not_found());
+    }
+
+    #[test]
+    fn the_plugins_own_are_everywhere_and_cannot_be_set() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            for (path, want) in [
+                (&b"plugin_name"[..], &b"test"[..]),
+                (b"plugin_root_id", b"root"),
+                (b"plugin_vm_id", b"vm"),
+            ] {
+                assert_eq!(set(&mut guest, path, b"other"), Status::NotFound);
+                assert_eq!(get(&mut guest, path), found(want));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_has_is_set_there() {
+        let mut guest = with_path();
+        assert_eq!(set(&mut guest, b"request\0path", b"/new"), Status::Ok);
+        let properties = guest.stream.properties.borrow();
+        assert_eq!(properties[&b"request\0path"[..]], b"/new");
+    }
+
+    #[test]
+    fn what_the_proxy_does_not_have_is_kept() {
+        let mut guest = FakeGuest::with_stream();
+        assert_eq!(set(&mut guest, b"my\0own\0", b"value"), Status::Ok);
+        assert_eq!(get(&mut guest, b"my\0own"), found(b"value"));
+        assert_eq!(set(&mut guest, b"my\0own", b""), Status::Ok);
+        assert_eq!(get(&mut guest, b"my\0own\0"), found(b""));
+        assert!(guest.stream.properties.borrow().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_written_and_outside_a_request_is_not_found() {
+        let mut guest = with_path();
+        let path = b"request\0path";
+        guest.stream.read_only.borrow_mut().push(path.to_vec());
+        assert_eq!(set(&mut guest, path, b"/new"), Status::NotFound);
+        assert_eq!(get(&mut guest, path), found(b"/"));
+
+        let mut guest = FakeGuest::new();
+        assert_eq!(set(&mut guest, b"my\0own", b"value"), Status::NotFound);
+        assert_eq!(get(&mut guest, b"my\0own"), not_found());
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_kept() {
+        let mut guest = FakeGuest::with_stream();
+        guest.memory.resize(8 * MAX_KEPT, 0);
+        let half = vec![b'x'; MAX_KEPT / 2 - 1];
+        assert_eq!(set(&mut guest, b"a", &half), Status::Ok);
+        assert_eq!(set(&mut guest, b"b", &half), Status::Ok);
+        assert_eq!(set(&mut guest, b"c", b""), Status::NotFound);
+        // One that is replaced gives its room back.
+        assert_eq!(set(&mut guest, b"b", &half), Status::Ok);
+        assert_eq!(set(&mut guest, b"b", b""), Status::Ok);
+        assert_eq!(set(&mut guest, b"c", b""), Status::Ok);
+    }
+
+    #[test]
+    fn pointers_are_checked() {
+        let mut guest = with_path();
+        let [path, path_size] = guest.string(b"request\0path");
+        let [value, value_size] = guest.string(b"/new");
+        let out = guest.room(8);
+        let args = [path, path_size, out, out + 4];
+        guest.assert_bounds("proxy_get_property", &args, 0..4);
+        let args = [path, path_size, value, value_size];
+        guest.assert_bounds("proxy_set_property", &args, 0..4);
+        assert_eq!(get(&mut guest, b"request\0path"), found(b"/"));
+    }
+}

@@ -44,3 +44,88 @@ pub fn proxy_set_shared_data(
         .host
         .set_shared_data(&state.plugin.vm_id, key, value, cas)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    fn set(guest: &mut FakeGuest, key: &[u8], value: &[u8], cas: u64) -> Status {
+        let [key, key_size] = guest.string(key);
+        let [value, value_size] = guest.string(value);
+        let args = [key, key_size, value, value_size, cas];
+        guest.status("proxy_set_shared_data", &args)
+    }
+
+    /// The status, the value and its number.
+    fn get(guest: &mut FakeGuest, key: &[u8]) -> (Status, Vec<u8>, u64) {
+        let [key, key_size] = guest.string(key);
+        let out = guest.room(12);
+        let args = [key, key_size, out, out + 4, out + 8];
+        let status = guest.status("proxy_get_shared_data", &args);
+        let value = guest.given(out, out + 4).to_vec();
+        (status, value, guest.u32_at(out + 8).into())
+    }
+
+    #[test]
+    fn data_is_kept_under_the_plugins_vm_id() {
+        let mut guest = FakeGuest::new();
+        assert_eq!(set(&mut guest, b"key", b"value", 0), Status::Ok);
+        let (status, value, cas) = get(&mut guest, b"key");
+        assert_eq!((status, &value[..]), (Status::Ok, &b"value"[..]));
+        assert_ne!(cas, 0);
+        let data = guest.host.data.borrow();
+        assert!(data.contains_key(&(b"vm".to_vec(), b"key".to_vec())));
+    }
+
+    #[test]
+    fn an_empty_value_is_there() {
+        let mut guest = FakeGuest::new();
+        assert_eq!(set(&mut guest, b"key", b"", 0), Status::Ok);
+        assert_eq!(get(&mut guest, b"key"), (Status::Ok, vec![], 1));
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_writes_nothing() {
+        let mut guest = FakeGuest::new();
+        let before = guest.memory[..1024].to_vec();
+        assert_eq!(get(&mut guest, b"key"), (Status::NotFound, vec![], 0));
+        assert_eq!(guest.memory[..1024], before);
+        assert!(guest.calls.is_empty());
+    }
+
+    #[test]
+    fn only_the_current_number_swaps() {
+        let mut guest = FakeGuest::new();
+        assert_eq!(set(&mut guest, b"key", b"old", 0), Status::Ok);
+        let (_, _, cas) = get(&mut guest, b"key");
+        let status = set(&mut guest, b"key", b"new", cas + 1);
+        assert_eq!(status, Status::CasMismatch);
+        assert_eq!(get(&mut guest, b"key").1, b"old");
+        assert_eq!(set(&mut guest, b"key", b"new", cas), Status::Ok);
+        assert_eq!(get(&mut guest, b"key").1, b"new");
+    }
+
+    #[test]
+    fn a_full_store_is_a_failure() {
+        let mut guest = FakeGuest::new();
+        guest.host.full.set(true);
+        let status = set(&mut guest, b"key", b"value", 0);
+        assert_eq!(status, Status::InternalFailure);
+    }
+
+    #[test]
+    fn pointers_are_checked() {
+        let mut guest = FakeGuest::new();
+        assert_eq!(set(&mut guest, b"name", b"value", 0), Status::Ok);
+        let [key, key_size] = guest.string(b"name");
+        let [value, value_size] = guest.string(b"other");
+        let args = [key, key_size, value, value_size, 0];
+        guest.assert_bounds("proxy_set_shared_data", &args, 0..4);
+        assert_eq!(get(&mut guest, b"name").1, b"value");
+
+        let out = guest.room(12);
+        let args = [key, key_size, out, out + 4, out + 8];
+        guest.assert_bounds("proxy_get_shared_data", &args, 0..5);
+    }
+}

@@ -65,3 +65,105 @@ pub fn proxy_dequeue_shared_queue(
         Ok(vm.state().host.dequeue_shared_queue(queue_id, value)?)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    fn register(guest: &mut FakeGuest, name: &[u8]) -> (Status, u64) {
+        let [name, size] = guest.string(name);
+        let out = guest.room(4);
+        let status = guest.status("proxy_register_shared_queue", &[name, size, out]);
+        (status, guest.u32_at(out).into())
+    }
+
+    fn resolve(guest: &mut FakeGuest, vm_id: &[u8], name: &[u8]) -> (Status, u64) {
+        let [vm_id, vm_id_size] = guest.string(vm_id);
+        let [name, name_size] = guest.string(name);
+        let out = guest.room(4);
+        let args = [vm_id, vm_id_size, name, name_size, out];
+        let status = guest.status("proxy_resolve_shared_queue", &args);
+        (status, guest.u32_at(out).into())
+    }
+
+    fn enqueue(guest: &mut FakeGuest, id: u64, value: &[u8]) -> Status {
+        let [value, size] = guest.string(value);
+        guest.status("proxy_enqueue_shared_queue", &[id, value, size])
+    }
+
+    fn dequeue(guest: &mut FakeGuest, id: u64) -> (Status, Vec<u8>) {
+        let out = guest.room(8);
+        let status = guest.status("proxy_dequeue_shared_queue", &[id, out, out + 4]);
+        (status, guest.given(out, out + 4).to_vec())
+    }
+
+    #[test]
+    fn what_goes_in_first_comes_out_first() {
+        let mut guest = FakeGuest::new();
+        let (status, id) = register(&mut guest, b"queue");
+        assert_eq!(status, Status::Ok);
+        for item in [&b"one"[..], b"", b"three"] {
+            assert_eq!(enqueue(&mut guest, id, item), Status::Ok);
+        }
+        for item in [&b"one"[..], b"", b"three"] {
+            assert_eq!(dequeue(&mut guest, id), (Status::Ok, item.to_vec()));
+        }
+        assert_eq!(dequeue(&mut guest, id), (Status::Empty, vec![]));
+    }
+
+    #[test]
+    fn a_queue_is_found_under_its_vm_id() {
+        let mut guest = FakeGuest::new();
+        let (_, id) = register(&mut guest, b"queue");
+        assert_eq!(register(&mut guest, b"queue"), (Status::Ok, id));
+        assert_eq!(resolve(&mut guest, b"vm", b"queue"), (Status::Ok, id));
+        for (vm_id, name) in [(&b""[..], &b"queue"[..]), (b"vm", b"other")] {
+            let answer = resolve(&mut guest, vm_id, name);
+            assert_eq!(answer, (Status::NotFound, 0));
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_not_there_is_not_found() {
+        let mut guest = FakeGuest::new();
+        for id in [0, 1, 0xffff_ffff] {
+            assert_eq!(enqueue(&mut guest, id, b"item"), Status::NotFound);
+            assert_eq!(dequeue(&mut guest, id), (Status::NotFound, vec![]));
+        }
+    }
+
+    #[test]
+    fn no_room_is_a_failure() {
+        let mut guest = FakeGuest::new();
+        let (_, id) = register(&mut guest, b"queue");
+        guest.host.full.set(true);
+        assert_eq!(enqueue(&mut guest, id, b"item"), Status::InternalFailure);
+        let answer = register(&mut guest, b"another");
+        assert_eq!(answer, (Status::InternalFailure, 0));
+    }
+
+    #[test]
+    fn pointers_are_checked_before_anything_is_done() {
+        let mut guest = FakeGuest::new();
+        let [name, size] = guest.string(b"name");
+        let out = guest.room(8);
+        guest.assert_bounds("proxy_register_shared_queue", &[name, size, out], 0..3);
+        let (_, id) = register(&mut guest, b"name");
+        assert_eq!(id, 1, "a hostile pointer has made a queue");
+
+        let [vm_id, vm_id_size] = guest.string(b"vm");
+        let args = [vm_id, vm_id_size, name, size, out];
+        guest.assert_bounds("proxy_resolve_shared_queue", &args, 1..5);
+        let [longer, longer_size] = guest.string(b"another vm");
+        let args = [longer, longer_size, name, size, out];
+        guest.assert_bounds("proxy_resolve_shared_queue", &args, 0..4);
+
+        guest.assert_bounds("proxy_enqueue_shared_queue", &[id, name, size], 1..3);
+        assert_eq!(dequeue(&mut guest, id), (Status::Empty, vec![]));
+
+        assert_eq!(enqueue(&mut guest, id, b"item"), Status::Ok);
+        guest.assert_bounds("proxy_dequeue_shared_queue", &[id, out, out + 4], 1..3);
+        assert_eq!(dequeue(&mut guest, id), (Status::Ok, b"item".to_vec()));
+    }
+}

@@ -50,3 +50,80 @@ fn resume(state: &mut VmState, stream_type: StreamType) -> Answer {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    /// Whether the request and the response have been continued.
+    fn continued(guest: &FakeGuest) -> (bool, bool) {
+        let context = guest.state.stream().unwrap();
+        (context.continue_request, context.continue_response)
+    }
+
+    #[test]
+    fn each_side_is_continued_by_itself() {
+        for (name, args, want) in [
+            ("proxy_continue_stream", &[0][..], (true, false)),
+            ("proxy_continue_stream", &[1], (false, true)),
+            ("proxy_continue_request", &[], (true, false)),
+            ("proxy_continue_response", &[], (false, true)),
+        ] {
+            let mut guest = FakeGuest::with_stream();
+            assert_eq!(guest.status(name, args), Status::Ok);
+            assert_eq!(continued(&guest), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn tcp_streams_and_unknown_ones_are_not_continued() {
+        let mut guest = FakeGuest::with_stream();
+        for (stream, want) in [
+            (2, Status::Unimplemented),
+            (3, Status::Unimplemented),
+            (4, Status::BadArgument),
+            (0xffff_ffff, Status::BadArgument),
+        ] {
+            assert_eq!(guest.status("proxy_continue_stream", &[stream]), want);
+        }
+        assert_eq!(continued(&guest), (false, false));
+    }
+
+    #[test]
+    fn outside_a_request_nothing_is_continued_or_closed() {
+        let mut guest = FakeGuest::new();
+        for (name, args) in [
+            ("proxy_continue_stream", &[0][..]),
+            ("proxy_continue_stream", &[1]),
+            ("proxy_continue_request", &[]),
+            ("proxy_continue_response", &[]),
+            ("proxy_close_stream", &[0]),
+            ("proxy_close_stream", &[1]),
+        ] {
+            assert_eq!(guest.status(name, args), Status::BadArgument, "{name}");
+        }
+    }
+
+    #[test]
+    fn either_side_closes_the_request() {
+        for side in [0, 1] {
+            let mut guest = FakeGuest::with_stream();
+            assert_eq!(guest.status("proxy_close_stream", &[side]), Status::Ok);
+            assert!(guest.stream.closed.get());
+        }
+        let mut guest = FakeGuest::with_stream();
+        for stream in [2, 3, 4, 0xffff_ffff] {
+            let status = guest.status("proxy_close_stream", &[stream]);
+            assert_eq!(status, Status::BadArgument);
+        }
+        assert!(!guest.stream.closed.get());
+    }
+
+    #[test]
+    fn the_route_cache_can_always_be_cleared() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            assert_eq!(guest.status("proxy_clear_route_cache", &[]), Status::Ok);
+        }
+    }
+}

@@ -22,3 +22,41 @@ pub fn proxy_set_tick_period_milliseconds(vm: &mut Vm<'_>, tick_period: u32) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use crate::abi::testing::FakeGuest;
+    use crate::abi::types::Status;
+
+    #[test]
+    fn the_time_is_the_systems() {
+        let mut guest = FakeGuest::new();
+        let out = guest.room(8);
+        let name = "proxy_get_current_time_nanoseconds";
+        assert_eq!(guest.status(name, &[out]), Status::Ok);
+        let told = UNIX_EPOCH + Duration::from_nanos(guest.u64_at(out));
+        assert!(SystemTime::now().duration_since(told).unwrap() < Duration::from_mins(1));
+        guest.assert_bounds(name, &[out], [0]);
+    }
+
+    #[test]
+    fn the_tick_period_is_kept_with_the_plugin_context() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            for period in [100, 0] {
+                let status = guest.status("proxy_set_tick_period_milliseconds", &[period]);
+                assert_eq!(status, Status::Ok);
+                assert_eq!(u64::from(guest.state.root().unwrap().tick_period), period);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_context_the_tick_period_is_dropped() {
+        let mut guest = FakeGuest::new();
+        guest.state.current = 0;
+        let status = guest.status("proxy_set_tick_period_milliseconds", &[100]);
+        assert_eq!(status, Status::Ok);
+    }
+}

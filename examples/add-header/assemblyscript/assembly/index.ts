@@ -19,8 +19,12 @@ class AddHeaderRoot extends RootContext {
 
 class AddHeader extends Context {
   onResponseHeaders(_headers: u32, _end_of_stream: bool): FilterHeadersStatusValues {
-    const configuration = this.root_context.getConfiguration();
-    stream_context.headers.response.add("hello", configuration == "" ? "world!" : configuration);
+    const root = this.root_context;
+    if (root.getConfiguration() == "") {
+      stream_context.headers.response.add("hello", "world!");
+    } else {
+      stream_context.headers.response.add("hello", root.getConfiguration());
+    }
     return FilterHeadersStatusValues.Continue;
   }
 }

@@ -1,0 +1,54 @@
+//! What happens when the library is loaded, be it by LuaJIT or by nginx.
+
+use std::backtrace::Backtrace;
+use std::panic;
+
+use super::engine;
+use crate::abi::types::LogLevel;
+use crate::nginx;
+use crate::plugin::process;
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = loaded;
+
+extern "C" fn loaded() {
+    never_unwind_callers();
+    nginx::set_engine_hook(|name| engine::check(name).map(|_| ()));
+    // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
+    unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+}
+
+extern "C" fn forked() {
+    process::forked();
+}
+
+/// Our callers may be LuaJIT's machine code, which has no unwind tables: a native backtrace through it aborts the process. Nothing
+/// may take one, whatever RUST_BACKTRACE says.
+fn never_unwind_callers() {
+    const VARIABLE: &std::ffi::CStr = c"RUST_LIB_BACKTRACE";
+    // SAFETY: a library is initialized by one thread, and the strings are terminated.
+    unsafe {
+        let before = libc::getenv(VARIABLE.as_ptr());
+        let before = (!before.is_null()).then(|| libc::strdup(before));
+        libc::setenv(VARIABLE.as_ptr(), c"0".as_ptr(), 1);
+        // The standard library asks once and remembers the answer.
+        let _ = Backtrace::capture();
+        match before {
+            Some(value) => {
+                libc::setenv(VARIABLE.as_ptr(), value, 1);
+                libc::free(value.cast());
+            }
+            None => {
+                libc::unsetenv(VARIABLE.as_ptr());
+            }
+        }
+    }
+    panic::set_hook(Box::new(|info| {
+        nginx::log(
+            LogLevel::Critical,
+            format!("proxy-wasm: this is a bug of the library, please report it: {info}")
+                .as_bytes(),
+        );
+    }));
+}
