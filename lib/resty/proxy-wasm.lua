@@ -35,6 +35,7 @@ local ngx = ngx
 
 local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
+local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
 
 -- what a plugin context counts for the garbage collector, in KB
@@ -350,6 +351,11 @@ function _M.on_http_response_body(plugin_ctx)
         end
 
         return nil, "failed to run proxy_on_http_response_body"
+    end
+
+    if band(rc, OUTCOME_CLOSE) ~= 0 then
+        -- the only way out of here for a caller that returns nothing to nginx
+        error("proxy_close_stream: the plugin closes the connection", 0)
     end
 
     if band(rc, OUTCOME_BODY) ~= 0 then

@@ -91,7 +91,6 @@ pub fn call(instance: &mut dyn Instance<VmState>, func: Func, args: &[u32]) -> R
 mod tests {
     use super::*;
     use crate::abi::testing::FakeGuest;
-    use crate::engine::Guest;
 
     impl Instance<VmState> for FakeGuest {
         fn func(&mut self, _name: &str) -> Option<Func> {

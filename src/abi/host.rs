@@ -48,7 +48,7 @@ pub struct LocalResponse {
 /// Methods take `&self`: one stream is shared by all plugins that look at the request. All header names handed out are
 /// lower case, and pseudo-headers come first.
 pub trait HttpStream {
-    /// Writes to the log, with the request as context.
+    /// Writes a record to the log, with the request as context.
     fn log(&self, level: LogLevel, message: &[u8]);
 
     /// The least severe level that the log keeps.
@@ -103,6 +103,11 @@ pub trait HttpStream {
     /// Asks for the request to be closed, without a response where none was sent yet, as soon as the callback returns.
     fn close(&self);
 
+    /// Whether the plugin has sent a local response or closed the request, so that nothing is left to resume.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// Forgets what was decided by the proxy about the request's route. nginx keeps no such cache.
     fn clear_route_cache(&self) {}
 
@@ -139,7 +144,7 @@ pub enum MetricError {
 
 /// The proxy itself, outside any request. One for each VM instance.
 pub trait Host {
-    /// Writes to the proxy's log.
+    /// Writes a record to the proxy's log.
     fn log(&self, level: LogLevel, message: &[u8]);
 
     /// The least severe level that the log keeps.

@@ -13,6 +13,7 @@ mod foreign;
 pub mod host;
 mod hostcalls;
 pub mod imports;
+pub mod log;
 #[cfg(test)]
 mod testing;
 pub mod types;

@@ -498,6 +498,7 @@ impl HttpStream for FakeStream {
     }
 
     fn set_headers(&self, map: HeaderMap, headers: &[(&[u8], &[u8])]) -> Result<(), HeaderError> {
+        self.check(map, b"any", b"")?;
         let named = |name: &[u8]| headers.iter().any(|(n, _)| *n == name);
         self.map(map)
             .borrow_mut()

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use super::body::Body;
 use super::error::HostcallError;
 use super::host::{Host, HttpStream};
+use super::log;
 use super::types::{AbiVersion, LogLevel, Status};
 use crate::engine::{Func, Guest, Trap};
 
-/// The longest message a plugin can log at once; the rest is cut.
-const MAX_LOG_MESSAGE: usize = 64 * 1024;
+/// What a VM keeps of its scratch memory.
+const MAX_SCRATCH: usize = 64 * 1024;
 
 /// The callback that is running, for the hostcalls whose answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,16 +221,10 @@ impl VmState {
         if level < self.log_level() {
             return;
         }
-        let message = &message[..message.len().min(MAX_LOG_MESSAGE)];
-        let mut line = Vec::with_capacity(message.len() + self.plugin.name.len() + 16);
-        line.extend_from_slice(b"proxy-wasm ");
-        line.extend_from_slice(self.plugin.name.as_bytes());
-        line.extend_from_slice(b": ");
-        line.extend_from_slice(message);
-        match self.stream() {
-            Some(context) => context.stream.log(level, &line),
-            None => self.host.log(level, &line),
-        }
+        log::records(&self.plugin.name, message, |record| match self.stream() {
+            Some(context) => context.stream.log(level, record),
+            None => self.host.log(level, record),
+        });
     }
 
     /// The least severe level that the proxy's log keeps.
@@ -349,7 +344,8 @@ impl<'a> Vm<'a> {
         let result =
             fill(self, &mut scratch).and_then(|()| self.give(return_data, return_size, &scratch));
         // One huge value must not hold its memory for the rest of the VM's life.
-        scratch.shrink_to(MAX_LOG_MESSAGE);
+        scratch.clear();
+        scratch.shrink_to(MAX_SCRATCH);
         self.guest.state().scratch = scratch;
         result
     }
@@ -502,6 +498,6 @@ mod tests {
             Ok(())
         });
         assert!(answer.is_ok());
-        assert!(guest.state.scratch.capacity() <= MAX_LOG_MESSAGE);
+        assert!(guest.state.scratch.capacity() <= MAX_SCRATCH);
     }
 }

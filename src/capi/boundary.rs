@@ -3,6 +3,10 @@
 use std::os::raw::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::abi::log;
+use crate::abi::types::LogLevel;
+use crate::nginx;
+
 /// A string that crosses the boundary, either way.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -74,6 +78,13 @@ pub unsafe fn headers<'a>(
             )
         }
     })
+}
+
+/// Writes an error of a plugin to nginx's log, outside a request.
+pub fn log_error(plugin: &str, text: &str) {
+    log::records(plugin, text.as_bytes(), |record| {
+        nginx::log(LogLevel::Error, record);
+    });
 }
 
 /// Writes an error's text, cut to the buffer's size, and gives -1.

@@ -1,10 +1,8 @@
 use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
-use super::boundary::{bytes, guard};
+use super::boundary::{bytes, guard, log_error};
 use super::plugin::{ProxyWasmPlugin, flags};
-use crate::abi::types::LogLevel;
-use crate::nginx;
 use crate::plugin::{Error, PluginContext};
 
 /// A plugin context, as C sees it.
@@ -45,10 +43,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
             }
             Err(error) => {
                 if let Error::Busy | Error::Poisoned = error {
-                    nginx::log(
-                        LogLevel::Error,
-                        format!("proxy-wasm {}: {error}", plugin.info().name).as_bytes(),
-                    );
+                    log_error(&plugin.info().name, &error.to_string());
                 }
                 -1
             }

@@ -17,7 +17,8 @@ pub struct WorkerHost {
 }
 
 impl WorkerHost {
-    pub fn new() -> Rc<dyn Host> {
+    /// This worker's.
+    pub fn shared() -> Rc<dyn Host> {
         Rc::new(Self {
             store: STORE.with(Rc::clone),
         })

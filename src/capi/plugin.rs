@@ -4,11 +4,9 @@ use std::io;
 use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
-use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers};
+use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers, log_error};
 use super::host::WorkerHost;
 use super::{engine, worker};
-use crate::abi::types::LogLevel;
-use crate::nginx;
 use crate::plugin::{Options, Plugin};
 
 /// A loaded plugin, as C sees it.
@@ -83,12 +81,9 @@ fn load<'a>(
     let code = read(&path).map_err(|e| format!("{path}: {}", system_message(&e)))?;
     engine::current()
         .map_err(Into::into)
-        .and_then(|engine| Plugin::new(name, &code, options, engine, WorkerHost::new()))
+        .and_then(|engine| Plugin::new(name, &code, options, engine, WorkerHost::shared()))
         .map_err(|error| {
-            nginx::log(
-                LogLevel::Error,
-                format!("proxy-wasm {name}: failed to load \"{path}\": {error}").as_bytes(),
-            );
+            log_error(name, &format!("failed to load \"{path}\": {error}"));
             LOAD_FAILED.to_owned()
         })
 }

@@ -37,6 +37,13 @@ impl HeaderList {
             .map(|(_, value)| value)
     }
 
+    /// How many values a header has.
+    pub fn count(&self, name: &[u8]) -> usize {
+        self.iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .count()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries
             .iter()

@@ -209,6 +209,10 @@ impl HttpStream for Request {
         self.close.set(true);
     }
 
+    fn is_over(&self) -> bool {
+        self.close.get() || self.has_local_response()
+    }
+
     fn request_has_no_body(&self) -> bool {
         let mut value = Vec::new();
         if self.request_header(b"transfer-encoding", &mut value) {

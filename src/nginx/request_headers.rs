@@ -281,7 +281,7 @@ impl Request {
             }
             Pseudo::Scheme => {
                 if self.scheme.replace(Some(value.to_vec())).is_none() {
-                    let text = b"\":scheme\" cannot be changed in nginx: only this plugin chain sees the new value";
+                    let text = b"proxy-wasm: \":scheme\" cannot be changed in nginx, only plugins see the new value";
                     self.log_line(LogLevel::Warn, text);
                 }
                 Ok(())

@@ -1,6 +1,7 @@
 //! The headers of a response.
 
 use super::headers::HeaderList;
+use super::raw::MOST_VALUES;
 use super::request::Request;
 use crate::abi::host::{HeaderError, is_header_name, is_header_value};
 
@@ -139,8 +140,17 @@ impl Request {
         self.raw.set_response_header(name, value, replace)?;
         // nginx knows headers that can be there only once: what it has now is the truth.
         self.with_response(|list| {
+            let before = list.count(name);
+            if let (false, Some(value), MOST_VALUES..) = (replace, value, before) {
+                // Too many to ask for them all: a header of which there are so many is none that can be there only once.
+                list.push(name, value);
+                return;
+            }
             list.remove(name);
-            self.raw.response_header(name, &mut |v| list.push(name, v));
+            let told = self.raw.response_header(name, &mut |v| list.push(name, v));
+            if let (None, Some(value)) = (told, value) {
+                list.push(name, value);
+            }
         });
         Ok(())
     }

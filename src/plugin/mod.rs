@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::abi::host::Host;
+use crate::abi::log;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{PluginInfo, VmState};
 use crate::engine::Engine;
@@ -136,8 +137,9 @@ impl Plugin {
 
     fn log(&self, level: LogLevel, message: &str) {
         if level >= self.host.log_level() {
-            let line = format!("proxy-wasm {}: {message}", self.info.name);
-            self.host.log(level, line.as_bytes());
+            log::records(&self.info.name, message.as_bytes(), |record| {
+                self.host.log(level, record);
+            });
         }
     }
 }

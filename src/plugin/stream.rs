@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Error, PluginContext, Vm};
-use crate::abi::host::HttpStream;
+use crate::abi::host::{HeaderMap, HttpStream};
+use crate::abi::log;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{ContextKind, Phase, StreamContext};
 use crate::abi::{Action, Body};
@@ -91,8 +92,9 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_request_headers else {
             return Ok(());
         };
-        let count = self.http.header_count(crate::abi::host::HeaderMap::Request) as u32;
+        let count = self.http.header_count(HeaderMap::Request) as u32;
         let end = u32::from(self.http.request_has_no_body());
+        self.take_continue(Side::Request)?;
         let value = self.run(
             "proxy_on_request_headers",
             Some(func),
@@ -104,7 +106,7 @@ impl Stream {
         let paused = action != Action::Continue && !resumed;
         // The body callback may still resume it. Nothing else could.
         let may_resume = end == 0 && self.vm.callbacks.on_request_body.is_some();
-        if paused && !may_resume {
+        if paused && !may_resume && !self.http.is_over() {
             self.released("proxy_on_request_headers paused the request");
         }
         self.paused.set(paused && may_resume);
@@ -135,9 +137,7 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_response_headers else {
             return Ok(());
         };
-        let count = self
-            .http
-            .header_count(crate::abi::host::HeaderMap::Response) as u32;
+        let count = self.http.header_count(HeaderMap::Response) as u32;
         let end = u32::from(self.http.response_has_no_body());
         // nginx has no way to hold back response headers: a pause only means that the body will be waited for, and that is
         // what the body callback says again.
@@ -199,6 +199,8 @@ impl Stream {
         if func.is_none() {
             return Ok((BodyOutcome::Pass, false));
         }
+        // What an earlier callback asked for has been done: only this one's word counts.
+        self.take_continue(side)?;
         let size = self.with_body(side, |body| {
             if let Some(chunk) = chunk {
                 body.push(chunk);
@@ -244,7 +246,7 @@ impl Stream {
             }
         })?;
         let paused = action != Action::Continue;
-        if paused && end_of_stream {
+        if action == Action::Pause && end_of_stream && !self.http.is_over() {
             self.released(match side {
                 Side::Request => "proxy_on_request_body paused at the end of the body",
                 Side::Response => "proxy_on_response_body paused at the end of the body",
@@ -255,11 +257,10 @@ impl Stream {
 
     /// Says that a paused request goes on because nothing could resume it.
     fn released(&self, what: &str) {
-        let line = format!(
-            "proxy-wasm {}: {what} with nothing outstanding that could resume it, it goes on",
-            self.context.plugin().info().name
+        self.log(
+            LogLevel::Warn,
+            &format!("{what} with nothing outstanding that could resume it, it goes on"),
         );
-        self.http.log(LogLevel::Warn, line.as_bytes());
     }
 
     fn run(
@@ -273,13 +274,16 @@ impl Stream {
         if let Err(error @ Error::Poisoned) = &result
             && !self.reported.replace(true)
         {
-            let line = format!(
-                "proxy-wasm {}: {name} cannot run: {error}",
-                self.context.plugin().info().name
-            );
-            self.http.log(LogLevel::Error, line.as_bytes());
+            self.log(LogLevel::Error, &format!("{name} cannot run: {error}"));
         }
         Ok(result?.unwrap_or(0))
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let name = &self.context.plugin().info().name;
+        log::records(name, message.as_bytes(), |record| {
+            self.http.log(level, record);
+        });
     }
 
     fn abi(&self) -> crate::abi::types::AbiVersion {

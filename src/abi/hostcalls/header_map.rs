@@ -141,8 +141,11 @@ pub fn proxy_remove_header_map_value(
     Ok(stream.remove_header(map, key)?)
 }
 
+/// A map and the request that it belongs to.
+type Found = (Rc<dyn HttpStream>, HeaderMap);
+
 /// The map of the effective context's request, `None` where there is none: nginx has no trailers to show, and no calls are out.
-fn find(state: &VmState, map_id: u32) -> Result<Option<(Rc<dyn HttpStream>, HeaderMap)>, Status> {
+fn find(state: &VmState, map_id: u32) -> Result<Option<Found>, Status> {
     let map = match MapType::try_from(map_id)? {
         MapType::HttpRequestHeaders => HeaderMap::Request,
         MapType::HttpResponseHeaders => HeaderMap::Response,

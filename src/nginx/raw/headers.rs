@@ -8,7 +8,7 @@ use crate::abi::host::HeaderError;
 use crate::nginx::symbols::{FfiHeader, FfiStr};
 
 /// How many values of one response header are looked at.
-const MOST_VALUES: usize = 64;
+pub const MOST_VALUES: usize = 64;
 
 /// Room for request headers, kept to be used again.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use std::ptr;
 use std::slice;
 
-pub use headers::Scratch;
+pub use headers::{MOST_VALUES, Scratch};
 
 use super::log;
 use super::symbols::{FfiStr, RequestPtr, Symbols, symbols};

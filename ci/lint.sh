@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# ci/lint.sh: formatting, lints, and the walls between the layers.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+cd "$ROOT"
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+luacheck -q lib t/lib examples
+for script in ci/*.sh .ci/run install-*.sh; do
+    bash -n "$script"
+done
+
+bad=0
+
+# deny FOLDER PATTERN WHY: no line below FOLDER, comments aside, may match.
+deny() {
+    local found
+    found=$(grep -rnE --include='*.rs' "$2" "$1" | grep -vE '^[^:]+:[0-9]+:\s*//' || true)
+    if [[ $found ]]; then
+        say "$3:"
+        printf '%s\n' "$found" >&2
+        bad=1
+    fi
+}
+
+# Who may use whom: capi -> plugin -> abi -> engine; nginx and shared know abi::host and abi::types only.
+deny src/engine 'crate::(abi|plugin|nginx|shared|egress|capi)' "engine uses a layer above it"
+deny src/abi 'crate::(plugin|nginx|shared|egress|capi)' "abi uses a layer above or beside it"
+deny src/plugin 'crate::(nginx|shared|egress|capi)' "plugin uses a layer above or beside it"
+for side in nginx shared; do
+    deny "src/$side" 'crate::(engine|plugin|capi|egress)' "$side uses what is not its own"
+    deny "src/$side" 'crate::abi::(vm|imports|wasi|wire|Body|Callbacks|body|callbacks|hostcalls)|crate::abi::\{' \
+        "$side uses more of abi than host and types"
+done
+deny src/engine '[Pp]roxy' "engine names a proxy"
+deny src/abi '"[^"]*nginx|ngx_' "abi names nginx"
+deny src/plugin '"[^"]*nginx|ngx_' "plugin names nginx"
+
+# Where unsafe code may be.
+for folder in src/abi src/plugin src/engine; do
+    deny "$folder" '\bunsafe\b *(\{|fn|impl|extern)|unsafe\(' "unsafe code in $folder"
+done
+for folder in abi plugin; do
+    grep -q '^#!\[forbid(unsafe_code)\]' "src/$folder/mod.rs" || { say "src/$folder/mod.rs does not forbid unsafe code"; bad=1; }
+done
+
+exit $bad
