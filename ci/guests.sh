@@ -96,7 +96,7 @@ c_guest() {
 
     tool c-wasm.sh
     # shellcheck disable=SC2086 # a list of flags
-    quietly "building $name" "$CC_WASM" $CFLAGS_WASM -o "build/$name.wasm" "$dir"/*.c
+    quietly "building $name" "$CC_WASM" $CFLAGS_WASM -Wl,--export=malloc -o "build/$name.wasm" "$dir"/*.c
     put_guest "build/$name.wasm" "$name"
     rm "build/$name.wasm"
 }

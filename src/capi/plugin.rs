@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers, log_error};
 use super::host::WorkerHost;
 use super::{engine, worker};
+use crate::abi::types::AbiVersion;
 use crate::plugin::{Options, Plugin};
 
 /// A loaded plugin, as C sees it.
@@ -138,7 +139,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
 }
 
 /// What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it imports `proxy_set_buffer_bytes`.
+/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body.
 ///
 /// # Safety
 /// `plugin` came from `proxy_wasm_plugin_new`.
@@ -166,7 +167,8 @@ pub(super) fn flags(plugin: &Plugin) -> c_int {
         compiled.has_export("proxy_on_response_body"),
         FLAG_RESPONSE_BODY,
     ) | flag(
-        compiled.has_import("proxy_set_buffer_bytes"),
+        // In 0.2.100 a body callback can also take the body away.
+        compiled.has_import("proxy_set_buffer_bytes") || compiled.abi == AbiVersion::V0_2_100,
         FLAG_SETS_BODY,
     )
 }

@@ -66,12 +66,15 @@ impl<S: 'static> Module<S> for Compiled {
         let mut linker = wt::Linker::new(self.module.engine());
         // A module may import the same function twice.
         linker.allow_shadowing(true);
-        for (import, func) in self.imports.iter().zip(funcs) {
-            let ty = import.ty.as_ref().ok_or_else(|| Error::ImportKind {
-                module: import.module.clone(),
-                name: import.name.clone(),
-            })?;
-            define(&mut linker, import, ty, func).map_err(|e| Error::Engine(format!("{e:#}")))?;
+        for ((import, native), func) in self.imports.iter().zip(self.module.imports()).zip(funcs) {
+            let (Some(ty), wt::ExternType::Func(native)) = (&import.ty, native.ty()) else {
+                return Err(Error::ImportKind {
+                    module: import.module.clone(),
+                    name: import.name.clone(),
+                });
+            };
+            define(&mut linker, import, ty, native, func)
+                .map_err(|e| Error::Engine(format!("{e:#}")))?;
         }
         let pre = linker
             .instantiate_pre(&self.module)
@@ -267,6 +270,7 @@ fn define<S: 'static>(
     linker: &mut wt::Linker<Slot<S>>,
     import: &Import,
     ty: &FuncType,
+    native: wt::FuncType,
     func: HostFunc<S>,
 ) -> wt::Result<()> {
     if let HostFunc::Call(call) = func
@@ -274,11 +278,6 @@ fn define<S: 'static>(
     {
         return Ok(());
     }
-    let native = wt::FuncType::new(
-        linker.engine(),
-        ty.params.iter().map(|t| native_type(*t)),
-        ty.results.iter().map(|t| native_type(*t)),
-    );
     let result_type = native.results().next();
     linker.func_new(
         &import.module,
@@ -333,16 +332,6 @@ fn value(ty: wt::ValType, bits: u64) -> wt::Val {
         wt::ValType::V128 => wt::Val::V128(u128::from(bits).into()),
         wt::ValType::Ref(ref_type) => wt::Val::null_ref(ref_type.heap_type()),
         wt::ValType::I32 => wt::Val::I32((bits as u32).cast_signed()),
-    }
-}
-
-fn native_type(ty: ValType) -> wt::ValType {
-    match ty {
-        ValType::I32 => wt::ValType::I32,
-        ValType::I64 => wt::ValType::I64,
-        ValType::F32 => wt::ValType::F32,
-        ValType::F64 => wt::ValType::F64,
-        ValType::Other => wt::ValType::V128,
     }
 }
 

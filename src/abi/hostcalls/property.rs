@@ -1,6 +1,6 @@
 use super::Answer;
 use crate::abi::host::PropertyError;
-use crate::abi::types::Status;
+use crate::abi::types::{LogLevel, Status};
 use crate::abi::vm::{Vm, VmState};
 
 /// The most bytes of properties that a plugin can keep with one request.
@@ -58,7 +58,13 @@ pub fn proxy_set_property(
             context.properties.insert(path.to_vec(), value.to_vec());
             Ok(())
         }
-        result => Ok(result?),
+        Err(PropertyError::ReadOnly) => {
+            let name = path.escape_ascii();
+            let text = format!("proxy_set_property: \"{name}\" not changeable");
+            state.log(LogLevel::Warn, text.as_bytes());
+            Err(PropertyError::ReadOnly.into())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -96,7 +102,7 @@ fn own<'a>(state: &'a VmState, path: &[u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::MAX_KEPT;
     use crate::abi::testing::FakeGuest;
-    use crate::abi::types::Status;
+    use crate::abi::types::{LogLevel, Status};
 
     fn get(guest: &mut FakeGuest, path: &[u8]) -> (Status, Vec<u8>) {
         let [path, size] = guest.string(path);

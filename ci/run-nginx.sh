@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# Runs an nginx of one's own for the scripts that source this: `start_nginx TEMPLATE NAME` sets PORT, PREFIX_DIR and WORKER, and the
+# nginx stops with the script.
+
+# shellcheck source=ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+start_nginx() {
+    local template=$1 name=$2 modules='' module vars master
+    vars="$("$ROOT/ci/nginx.sh")"
+    eval "$vars"
+    PREFIX_DIR="$ROOT/build/$name"
+    rm -rf "$PREFIX_DIR"
+    mkdir -p "$PREFIX_DIR"
+
+    # One that the system says is free.
+    PORT=$(perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)) or die;
+        print((sockaddr_in(getsockname(S)))[0])')
+
+    for module in $NGINX_LOAD_MODULES "$ROOT/target/release/libresty_proxy_wasm.so"; do
+        modules+="load_module $module;\\n"
+    done
+    # Started by root, the workers could not read a checkout in a private home.
+    [[ $EUID != 0 ]] || modules="user root;\\n$modules"
+
+    sed -e "s|@LOAD_MODULES@|$modules|" -e "s|@PORT@|$PORT|" -e "s|@ROOT@|$ROOT|g" \
+        -e "s|@GUEST@|${GUEST-}|" \
+        -e "s|@LUA_PATH@|$LUA_PATH_PREFIX$ROOT/lib/?.lua|" \
+        -e "s|@LUA_CPATH@|$LUA_CPATH_PREFIX$ROOT/target/release/?.so|" \
+        "$template" >"$PREFIX_DIR/nginx.conf"
+
+    "$NGINX_BINARY" -p "$PREFIX_DIR" -c "$PREFIX_DIR/nginx.conf" -e "$PREFIX_DIR/error.log" &
+    master=$!
+    # shellcheck disable=SC2064 # the process is this one's
+    trap "kill $master 2>/dev/null; wait $master 2>/dev/null || true" EXIT
+    for _ in {1..100}; do
+        curl -s -o /dev/null "http://127.0.0.1:$PORT/d" && break
+        kill -0 "$master" 2>/dev/null || { cat "$PREFIX_DIR/error.log" >&2; die "nginx did not start"; }
+        sleep 0.1
+    done
+    # shellcheck disable=SC2034 # for those who source this
+    WORKER=$(pgrep -P "$master" | head -n1)
+}
+
+# resident KB of the worker
+resident() { awk '/^VmRSS/ { print $2 }' "/proc/$WORKER/status"; }
+
+# CPU ticks of the worker, 1/100 s
+ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$WORKER/stat"; }
+
+# load LOCATION SECONDS: how many requests were answered
+load() {
+    wrk -t1 -c16 -d"$2" "http://127.0.0.1:$PORT$1" | awk '/requests in/ { n = $1 } /Non-2xx/ { bad = 1 }
+        END { if (bad) exit 1; print n }'
+}
