@@ -217,7 +217,7 @@ int proxy_wasm_plugin_new(const char *name,
 void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
 
 // What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it imports `proxy_set_buffer_bytes`.
+// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body.
 //
 // # Safety
 // `plugin` came from `proxy_wasm_plugin_new`.
@@ -236,7 +236,8 @@ int proxy_wasm_plugin_info(const struct ProxyWasmPlugin *plugin,
 
 // Runs `proxy_on_request_headers`.
 //
-// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log.
+// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
+// client made, as in timers.
 // 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 // holds the request.
 //
@@ -286,6 +287,9 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
                                     size_t body_len,
                                     int end_of_stream,
                                     struct ProxyWasmOutcome *outcome);
+
+// No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
+void proxy_wasm_request_bypass(void *r);
 
 // How many requests of this worker have stream contexts now.
 size_t proxy_wasm_worker_requests(void);
@@ -319,7 +323,7 @@ int proxy_wasm_plugin_new(const char *name,
 void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
 
 // What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it imports `proxy_set_buffer_bytes`.
+// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body.
 //
 // # Safety
 // `plugin` came from `proxy_wasm_plugin_new`.
@@ -338,7 +342,8 @@ int proxy_wasm_plugin_info(const struct ProxyWasmPlugin *plugin,
 
 // Runs `proxy_on_request_headers`.
 //
-// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log.
+// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
+// client made, as in timers.
 // 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 // holds the request.
 //
@@ -388,6 +393,9 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
                                     size_t body_len,
                                     int end_of_stream,
                                     struct ProxyWasmOutcome *outcome);
+
+// No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
+void proxy_wasm_request_bypass(void *r);
 
 // How many requests of this worker have stream contexts now.
 size_t proxy_wasm_worker_requests(void);

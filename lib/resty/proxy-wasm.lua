@@ -19,6 +19,7 @@ local lib = cdefs.lib
 local error_buffer = cdefs.error_buffer
 local error_text = cdefs.error_text
 local get_request = base.get_request
+local get_phase = ngx.get_phase
 local band = bit.band
 local ffi_gc = ffi.gc
 local ffi_istype = ffi.istype
@@ -34,6 +35,7 @@ local ngx = ngx
 
 
 local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
+local NO_REQUEST = cdefs.NO_REQUEST
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
@@ -87,6 +89,7 @@ function _M.setup(opts)
 end
 
 
+-- Raises an error at the caller of the public function: level 4 from here.
 local function add_option(list, name, value)
     if type(value) ~= "string" then
         error("bad option \"" .. name .. "\": string expected, got " .. type(value), 4)
@@ -98,6 +101,10 @@ end
 
 -- Options as an array of names and values, and its length. The third value keeps the strings alive.
 local function options_array(opts)
+    if type(opts) ~= "table" then
+        error("bad options: table expected, got " .. type(opts), 3)
+    end
+
     local list = {}
 
     for name, value in pairs(opts) do
@@ -105,7 +112,15 @@ local function options_array(opts)
             add_option(list, name, value)
 
         elseif name == "env" then
+            if type(value) ~= "table" then
+                error("bad option \"env\": table expected, got " .. type(value), 3)
+            end
+
             for variable, text in pairs(value) do
+                if type(variable) ~= "string" then
+                    error("bad option \"env\": name expected, got " .. type(variable), 3)
+                end
+
                 add_option(list, "env:" .. variable, text)
             end
 
@@ -239,7 +254,7 @@ function _M.on_http_request_headers(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_request_headers(plugin_ctx, r, outcome)
     if rc < 0 then
-        return nil, "failed to run proxy_on_http_request_headers"
+        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_request_headers"
     end
 
     if rc ~= 0 then
@@ -272,7 +287,7 @@ function _M.on_http_request_body(plugin_ctx, body, end_of_body)
     local rc = lib.proxy_wasm_stream_request_body(plugin_ctx, r, body, body and #body or 0,
                                                   end_of_body and 1 or 0, outcome)
     if rc < 0 then
-        return nil, "failed to run proxy_on_http_request_body"
+        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_request_body"
     end
 
     if rc ~= 0 then
@@ -294,7 +309,7 @@ function _M.on_http_response_headers(plugin_ctx)
     end
 
     local r = get_request()
-    if not r then
+    if not r or not response_headers.available() then
         return nil, "bad request"
     end
 
@@ -305,7 +320,7 @@ function _M.on_http_response_headers(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
     if rc < 0 then
-        return nil, "failed to run proxy_on_http_response_headers"
+        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_response_headers"
     end
 
     if rc ~= 0 then
@@ -326,14 +341,11 @@ function _M.on_http_response_body(plugin_ctx)
     end
 
     local r = get_request()
-    if not r then
+    if not r or get_phase() ~= "body_filter" then
         return nil, "bad request"
     end
 
-    local replaced = outcomes.take_replaced_body()
-    if replaced then
-        ngx.arg[1] = replaced
-        ngx.arg[2] = true
+    if outcomes.replace_body() then
         return true
     end
 
@@ -344,6 +356,10 @@ function _M.on_http_response_body(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_response_body(plugin_ctx, r, chunk, #chunk, eof and 1 or 0,
                                                    outcome)
+    if rc == NO_REQUEST then
+        return nil, "bad request"
+    end
+
     if rc < 0 then
         -- what the plugin held back is not lost with it
         if outcome.body.data ~= nil then
@@ -373,7 +389,9 @@ end
 --
 -- Returns the chain, or nil and an error that names the plugin. Raises an error on bad arguments.
 function _M.chain(plugins)
-    return require("resty.proxy-wasm.chain").new(plugins, _M.load, configure)
+    -- no tail call: errors about the arguments are raised at this function's caller
+    local chain, err = require("resty.proxy-wasm.chain").new(plugins, _M.load, configure)
+    return chain, err
 end
 
 

@@ -85,27 +85,32 @@ pub struct Context {
     pub finish: Finish,
 }
 
-/// The contexts of one VM instance by id. Ids count from 1; a freed one is used again by the next context of its kind,
-/// because guests index arrays and maps with them.
+/// The contexts of one VM instance by id. Ids count from 1; a freed one is used again by the next context of its kind, for
+/// requests by the next of the same plugin context, because guests index arrays and maps with them.
 #[derive(Default)]
 pub struct Contexts {
     slots: Vec<Option<Context>>,
     free_roots: Vec<u32>,
-    free_streams: Vec<u32>,
+    /// Plugin context and id; 0 where the plugin context is gone.
+    free_streams: Vec<(u32, u32)>,
 }
 
 impl Contexts {
     /// Adds a context and gives its id.
     pub fn insert(&mut self, kind: ContextKind) -> u32 {
-        let free = match kind {
-            ContextKind::Root(_) => &mut self.free_roots,
-            ContextKind::Stream(_) => &mut self.free_streams,
+        let free = match &kind {
+            ContextKind::Root(_) => self.free_roots.pop(),
+            ContextKind::Stream(stream) => {
+                let last = |root| self.free_streams.iter().rposition(|(r, _)| *r == root);
+                let position = last(stream.root_id).or_else(|| last(0));
+                position.map(|i| self.free_streams.swap_remove(i).1)
+            }
         };
         let context = Context {
             kind,
             finish: Finish::No,
         };
-        if let Some(id) = free.pop() {
+        if let Some(id) = free {
             self.slots[id as usize - 1] = Some(context);
             return id;
         }
@@ -116,9 +121,16 @@ impl Contexts {
     /// Takes a context out; its id is free from now on.
     pub fn remove(&mut self, id: u32) -> Option<Context> {
         let context = self.slots.get_mut((id as usize).wrapping_sub(1))?.take()?;
-        match context.kind {
-            ContextKind::Root(_) => self.free_roots.push(id),
-            ContextKind::Stream(_) => self.free_streams.push(id),
+        match &context.kind {
+            ContextKind::Root(_) => {
+                self.free_roots.push(id);
+                for (root, _) in &mut self.free_streams {
+                    if *root == id {
+                        *root = 0;
+                    }
+                }
+            }
+            ContextKind::Stream(stream) => self.free_streams.push((stream.root_id, id)),
         }
         Some(context)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
 use super::context::ProxyWasmContext;
 use super::plugin::{FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
-use super::worker::{self, GivenOut};
+use super::worker::{self, Found, GivenOut};
 use crate::abi::host::{HeaderMap, HttpStream};
 use crate::nginx::{Phase, Request};
 use crate::plugin::{BodyOutcome, Error, Stream};
@@ -25,6 +25,9 @@ pub const OUTCOME_ARGS: c_int = 32;
 /// The plugin holds the request.
 pub const OUTCOME_PAUSED: c_int = 64;
 
+/// `r` is none that a client made.
+const NO_REQUEST: c_int = -2;
+
 const CHANGES_BODY: c_int = FLAG_RESPONSE_BODY | FLAG_SETS_BODY;
 
 /// What is left to do after a callback. Only what the function's answer names is valid, until the next call into the library.
@@ -42,7 +45,8 @@ pub struct ProxyWasmOutcome {
 
 /// Runs `proxy_on_request_headers`.
 ///
-/// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log.
+/// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
+/// client made, as in timers.
 /// 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 /// holds the request.
 ///
@@ -159,6 +163,12 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_body(
     })
 }
 
+/// No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_wasm_request_bypass(r: *mut c_void) {
+    guard((), || worker::bypass(r));
+}
+
 /// How many requests of this worker have stream contexts now.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_requests() -> usize {
@@ -193,8 +203,11 @@ unsafe fn run(
     let outcome = unsafe { &mut *outcome };
     outcome.body = ProxyWasmStr::EMPTY;
     // SAFETY: the caller says that the request has not ended.
-    let Ok((request, stream)) = (unsafe { worker::stream(r, context, phase) }) else {
-        return -1;
+    let (request, stream) = match unsafe { worker::stream(r, context, phase) } {
+        Ok(Found::Stream(request, stream)) => (request, stream),
+        Ok(Found::Bypassed) => return 0,
+        Ok(Found::NoRequest) => return NO_REQUEST,
+        Err(_) => return -1,
     };
     worker::with_given_out(|out| {
         out.body.clear();

@@ -15,6 +15,17 @@ use crate::plugin::{Error, PluginContext, Stream};
 struct Entry {
     request: Rc<Request>,
     streams: Vec<Rc<Stream>>,
+    /// No plugin is to see more of it.
+    bypassed: bool,
+}
+
+/// What a request has to run a callback on.
+pub enum Found {
+    Stream(Rc<Request>, Rc<Stream>),
+    /// The request goes on without plugins.
+    Bypassed,
+    /// `r` is none that a client made: lua-nginx-module runs timers on requests of its own.
+    NoRequest,
 }
 
 /// What the last call into the library gave out.
@@ -58,50 +69,71 @@ pub unsafe fn stream(
     r: *mut c_void,
     context: &Rc<PluginContext>,
     phase: Phase,
-) -> Result<(Rc<Request>, Rc<Stream>), Error> {
+) -> Result<Found, Error> {
     let found = WORKER.with_borrow(|worker| {
         worker.requests.get(&(r as usize)).map(|entry| {
             let stream = entry
                 .streams
                 .iter()
                 .find(|s| Rc::ptr_eq(s.context(), context));
-            (Rc::clone(&entry.request), stream.cloned())
+            (Rc::clone(&entry.request), stream.cloned(), entry.bypassed)
         })
     });
     let request = match found {
-        Some((request, Some(stream))) => {
+        Some((_, _, true)) => return Ok(Found::Bypassed),
+        Some((request, Some(stream), false)) => {
             request.set_phase(phase);
-            return Ok((request, stream));
+            return Ok(Found::Stream(request, stream));
         }
-        Some((request, None)) => request,
-        None => {
-            // SAFETY: the caller says that the request has not ended; `ended` takes no more of it than its address.
-            if !unsafe { nginx::on_request_end(r, ended, r) } {
-                return Err(Error::NoMemory);
-            }
-            // SAFETY: as above, and `ended` detaches it in time.
-            let request = Rc::new(unsafe { Request::new(r) });
-            WORKER.with_borrow_mut(|worker| {
-                worker.requests.insert(
-                    r as usize,
-                    Entry {
-                        request: Rc::clone(&request),
-                        streams: Vec::new(),
-                    },
-                );
-            });
-            request
-        }
+        Some((request, None, false)) => request,
+        // SAFETY: the caller says that the request has not ended.
+        None => match unsafe { begin(r) }? {
+            Some(request) => request,
+            None => return Ok(Found::NoRequest),
+        },
     };
     request.set_phase(phase);
     let http: Rc<dyn HttpStream> = Rc::clone(&request) as _;
     let stream = Rc::new(Stream::new(Rc::clone(context), http)?);
+    with_entry(r, |entry| entry.streams.push(Rc::clone(&stream)));
+    Ok(Found::Stream(request, stream))
+}
+
+/// Begins to know of the request `r`. `None` where no client made it.
+///
+/// # Safety
+/// `r` is a request that has not ended.
+unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
+    // SAFETY: the caller says that the request has not ended.
+    if !unsafe { nginx::is_request(r) } {
+        return Ok(None);
+    }
+    // SAFETY: as above; `ended` takes no more of it than its address.
+    if !unsafe { nginx::on_request_end(r, ended, r) } {
+        return Err(Error::OutOfMemory);
+    }
+    // SAFETY: as above, and `ended` detaches it in time.
+    let request = Rc::new(unsafe { Request::new(r) });
+    let entry = Entry {
+        request: Rc::clone(&request),
+        streams: Vec::new(),
+        bypassed: false,
+    };
+    WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
+    Ok(Some(request))
+}
+
+/// No plugin is to see more of the request `r`, but for its end.
+pub fn bypass(r: *mut c_void) {
+    with_entry(r, |entry| entry.bypassed = true);
+}
+
+fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
     WORKER.with_borrow_mut(|worker| {
         if let Some(entry) = worker.requests.get_mut(&(r as usize)) {
-            entry.streams.push(Rc::clone(&stream));
+            work(entry);
         }
     });
-    Ok((request, stream))
 }
 
 /// nginx calls this when a request ends, for whatever reason.

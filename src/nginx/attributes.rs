@@ -80,7 +80,6 @@ pub static ATTRIBUTES: &[Attribute] = {
         Variable,
     };
     &[
-        attribute("cluster_name", String, Variable("proxy_host")),
         attribute("connection.id", Int, Variable("connection")),
         attribute("connection.mtls", Bool, ClientVerified),
         attribute(

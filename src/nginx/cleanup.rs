@@ -1,4 +1,4 @@
-//! The end of a request.
+//! Where a request begins and ends.
 
 use std::ffi::c_void;
 
@@ -26,4 +26,17 @@ pub unsafe fn on_request_end(
     record.handler = Some(handler);
     record.data = data;
     true
+}
+
+/// Whether a client made the request `r`. lua-nginx-module has requests of its own to run timers and the like on.
+///
+/// # Safety
+/// `r` is a request that has not ended.
+pub unsafe fn is_request(r: RequestPtr) -> bool {
+    let Ok(symbols) = symbols() else {
+        return false;
+    };
+    let mut truncated = 0;
+    // SAFETY: the caller says that `r` is a request that has not ended.
+    unsafe { (symbols.req_get_headers_count)(r, 0, &raw mut truncated) >= 0 }
 }

@@ -22,7 +22,7 @@ mod symbols;
 mod uri;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Source};
-pub use cleanup::on_request_end;
+pub use cleanup::{is_request, on_request_end};
 pub use log::{log, log_level};
 pub use module::{configured_engine, set_engine_hook};
 pub use properties::process_property;

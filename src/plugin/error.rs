@@ -28,6 +28,8 @@ pub enum Error {
     Refused { function: &'static str },
     #[error("the VM of this request trapped earlier")]
     Poisoned,
+    #[error("out of memory")]
+    OutOfMemory,
     #[error("a callback is already running")]
     Busy,
 }

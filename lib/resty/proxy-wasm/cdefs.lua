@@ -61,6 +61,7 @@ int proxy_wasm_stream_request_headers(const struct ProxyWasmContext *context, vo
 int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_response_headers(const struct ProxyWasmContext *context, void *r, const struct ProxyWasmHeader *response_headers, size_t response_headers_len, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
+void proxy_wasm_request_bypass(void *r);
 size_t proxy_wasm_worker_requests(void);
 ]]
 
@@ -73,7 +74,10 @@ local _M = {
     HAS_RESPONSE_BODY = 8,
     SETS_BODY = 16,
 
-    -- what the answers of proxy_wasm_stream_*() are summed from
+    -- what proxy_wasm_stream_*() answer where there is no request
+    NO_REQUEST = -2,
+
+    -- what their answers are summed from elsewhere
     OUTCOME_BODY = 1,
     OUTCOME_HOLD = 2,
     OUTCOME_LOCAL_RESPONSE = 4,

@@ -21,6 +21,7 @@ local response_headers = require "resty.proxy-wasm.response_headers"
 
 local lib = cdefs.lib
 local get_request = base.get_request
+local get_phase = ngx.get_phase
 local band = bit.band
 local match = string.match
 local io_open = io.open
@@ -32,6 +33,7 @@ local type = type
 local error = error
 
 
+local NO_REQUEST = cdefs.NO_REQUEST
 local HAS_REQUEST_BODY = cdefs.HAS_REQUEST_BODY
 local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
 local HAS_RESPONSE_BODY = cdefs.HAS_RESPONSE_BODY
@@ -76,6 +78,12 @@ local function check(i, spec)
 
         elseif type(value) ~= expected then
             error("bad plugin " .. i .. ": " .. name .. " is not a " .. expected, 4)
+        end
+    end
+
+    for variable, value in pairs(spec.env or {}) do
+        if type(value) ~= "string" then
+            error("bad plugin " .. i .. ": env " .. tostring(variable) .. " is not a string", 4)
         end
     end
 
@@ -148,6 +156,13 @@ function _M.new(specs, load, configure)
 end
 
 
+-- Ends a request because a plugin failed that fails closed. nginx's page for it goes out without the plugins.
+local function fail_closed(r)
+    lib.proxy_wasm_request_bypass(r)
+    return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+end
+
+
 local function read_body()
     ngx.req.read_body()
 
@@ -184,7 +199,7 @@ local function run_body(plugin, r)
     local rc = lib.proxy_wasm_stream_request_body(plugin.context, r, body, #body, 1, outcome)
     if rc < 0 then
         if not plugin.fail_open then
-            ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+            fail_closed(r)
         end
 
     elseif rc ~= 0 then
@@ -211,8 +226,12 @@ function _M.access(self)
         local rc = lib.proxy_wasm_stream_request_headers(plugin.context, r, outcome)
 
         if rc < 0 then
+            if rc == NO_REQUEST then
+                error("no request", 2)
+            end
+
             if not plugin.fail_open then
-                return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+                return fail_closed(r)
             end
 
         elseif rc ~= 0 then
@@ -249,7 +268,7 @@ _M.rewrite = _M.access
 -- Runs proxy_on_response_headers, in reverse order. Phases: header_filter.
 function _M.header_filter(self)
     local r = get_request()
-    if not r then
+    if not r or not response_headers.available() then
         error("no request", 2)
     end
 
@@ -267,7 +286,7 @@ function _M.header_filter(self)
 
         if rc < 0 then
             if not plugin.fail_open then
-                return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+                return fail_closed(r)
             end
 
         elseif rc ~= 0 then
@@ -291,20 +310,13 @@ end
 -- Returns nothing, or ngx.ERROR, to be returned to nginx, where a plugin that fails closed failed: nginx then closes the connection.
 -- Phases: body_filter.
 function _M.body_filter(self)
-    local replaced = outcomes.take_replaced_body()
-    if replaced then
-        ngx.arg[1] = replaced
-        ngx.arg[2] = true
-        return
-    end
-
-    if not self.filters_body then
-        return
-    end
-
     local r = get_request()
-    if not r then
+    if not r or get_phase() ~= "body_filter" then
         error("no request", 2)
+    end
+
+    if outcomes.replace_body() or not self.filters_body then
+        return
     end
 
     local chunk, eof = ngx.arg[1], ngx.arg[2]

@@ -158,15 +158,21 @@ local function replace_response()
 end
 
 
--- The body of a local response that replaces what upstream sent, once.
-function _M.take_replaced_body()
+-- In the body filter: puts the body of a local response in the place of what upstream sent. False where there is none.
+function _M.replace_body()
     local ctx = ngx.ctx
     local body = ctx.proxy_wasm_body
-    if body ~= nil then
-        ctx.proxy_wasm_body = nil
+    if body == nil then
+        return false
     end
 
-    return body
+    ctx.proxy_wasm_body = nil
+
+    -- in this order: an empty body leaves no buffer that could be marked as the last
+    ngx.arg[2] = true
+    ngx.arg[1] = body
+
+    return true
 end
 
 

@@ -5,6 +5,7 @@ local ffi = require "ffi"
 
 
 local get_headers = ngx.resp.get_headers
+local get_phase = ngx.get_phase
 local pairs = pairs
 local type = type
 
@@ -15,6 +16,18 @@ local array = array_type(size)
 
 
 local _M = {}
+
+
+-- the phases that run on a client's request
+local PHASES = {
+    rewrite = true, access = true, content = true, header_filter = true, body_filter = true, log = true,
+}
+
+
+-- Whether there is a response that has headers: lua-nginx-module raises an error where there is none.
+function _M.available()
+    return PHASES[get_phase()]
+end
 
 
 local function put(n, name, value)

@@ -22,6 +22,8 @@ pub fn proxy_get_log_level(vm: &mut Vm<'_>, return_log_level: u32) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::{LogLevel, Status};
 
@@ -31,7 +33,7 @@ mod tests {
         let [data, size] = guest.string(b"a message");
         assert_eq!(guest.status("proxy_log", &[3, data, size]), Status::Ok);
         let line = (LogLevel::Warn, "proxy-wasm test: a message".to_owned());
-        assert_eq!(*guest.stream.logs.borrow(), [line.clone()]);
+        assert_eq!(*guest.stream.logs.borrow(), slice::from_ref(&line));
         assert!(guest.host.logs.borrow().is_empty());
 
         let mut guest = FakeGuest::new();
@@ -72,7 +74,9 @@ mod tests {
         let [data, size] = guest.string(&[b'x'; 64 * 1024 + 1]);
         assert_eq!(guest.status("proxy_log", &[4, data, size]), Status::Ok);
         let logs = guest.host.logs.borrow();
-        assert_eq!(logs[0].1.len(), "proxy-wasm test: ".len() + 64 * 1024);
+        let prefix = "proxy-wasm test: ".len();
+        let logged: usize = logs.iter().map(|(_, record)| record.len() - prefix).sum();
+        assert_eq!(logged, 64 * 1024);
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub fn proxy_set_property(
             Ok(())
         }
         Err(PropertyError::ReadOnly) => {
-            let name = path.escape_ascii();
-            let text = format!("proxy_set_property: \"{name}\" not changeable");
+            let name = String::from_utf8_lossy(path).replace('\0', ".");
+            let text = format!("proxy_set_property: \"{name}\" cannot be changed");
             state.log(LogLevel::Warn, text.as_bytes());
             Err(PropertyError::ReadOnly.into())
         }
@@ -193,6 +193,8 @@ mod tests {
         guest.stream.read_only.borrow_mut().push(path.to_vec());
         assert_eq!(set(&mut guest, path, b"/new"), Status::NotFound);
         assert_eq!(get(&mut guest, path), found(b"/"));
+        let logs = guest.stream.logs.take();
+        assert!(matches!(&logs[..], [(LogLevel::Warn, text)] if text.contains("not changeable")));
 
         let mut guest = FakeGuest::new();
         assert_eq!(set(&mut guest, b"my\0own", b"value"), Status::NotFound);

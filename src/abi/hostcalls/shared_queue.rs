@@ -149,8 +149,9 @@ mod tests {
         let [name, size] = guest.string(b"name");
         let out = guest.room(8);
         guest.assert_bounds("proxy_register_shared_queue", &[name, size, out], 0..3);
+        let (_, other) = register(&mut guest, b"other");
+        assert_eq!(other, 1, "a hostile pointer has made a queue");
         let (_, id) = register(&mut guest, b"name");
-        assert_eq!(id, 1, "a hostile pointer has made a queue");
 
         let [vm_id, vm_id_size] = guest.string(b"vm");
         let args = [vm_id, vm_id_size, name, size, out];
