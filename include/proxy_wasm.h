@@ -291,6 +291,11 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
 // No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
 void proxy_wasm_request_bypass(void *r);
 
+// Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
+// A request that ends with its body owed leaves an error in the log.
+void proxy_wasm_request_owes_body(void *r,
+                                  int owes);
+
 // How many requests of this worker have stream contexts now.
 size_t proxy_wasm_worker_requests(void);
 
@@ -396,6 +401,11 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
 
 // No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
 void proxy_wasm_request_bypass(void *r);
+
+// Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
+// A request that ends with its body owed leaves an error in the log.
+void proxy_wasm_request_owes_body(void *r,
+                                  int owes);
 
 // How many requests of this worker have stream contexts now.
 size_t proxy_wasm_worker_requests(void);

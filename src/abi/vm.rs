@@ -467,6 +467,29 @@ mod tests {
     }
 
     #[test]
+    fn a_streams_id_is_used_again_by_its_plugin_context() {
+        let of = |root_id| match stream() {
+            ContextKind::Stream(context) => ContextKind::Stream(Box::new(StreamContext {
+                root_id,
+                ..*context
+            })),
+            root @ ContextKind::Root(_) => root,
+        };
+        let mut contexts = Contexts::default();
+        for kind in [root(), root(), of(1), of(2), of(1)] {
+            contexts.insert(kind);
+        }
+        for id in [3, 4, 5] {
+            contexts.remove(id);
+        }
+        assert_eq!(contexts.insert(of(2)), 4);
+        assert_eq!(contexts.insert(of(2)), 6, "3 and 5 are those of 1");
+        assert_eq!(contexts.insert(of(1)), 5);
+        contexts.remove(1);
+        assert_eq!(contexts.insert(of(2)), 3, "1 is gone");
+    }
+
+    #[test]
     fn a_context_starts_anew_under_a_used_id() {
         let mut contexts = Contexts::default();
         let id = contexts.insert(stream());

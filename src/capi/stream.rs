@@ -169,6 +169,13 @@ pub extern "C" fn proxy_wasm_request_bypass(r: *mut c_void) {
     guard((), || worker::bypass(r));
 }
 
+/// Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
+/// A request that ends with its body owed leaves an error in the log.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_wasm_request_owes_body(r: *mut c_void, owes: c_int) {
+    guard((), || worker::set_owes_body(r, owes != 0));
+}
+
 /// How many requests of this worker have stream contexts now.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_requests() -> usize {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use rustc_hash::FxBuildHasher;
 
 use crate::abi::host::{HttpStream, LocalResponse};
+use crate::abi::types::LogLevel;
 use crate::nginx::{self, PathChange, Phase, Request};
 use crate::plugin::{Error, PluginContext, Stream};
 
@@ -17,6 +18,8 @@ struct Entry {
     streams: Vec<Rc<Stream>>,
     /// No plugin is to see more of it.
     bypassed: bool,
+    /// A local response took the place of one whose headers were about to be sent: its body is the body filter's to send.
+    owes_body: bool,
 }
 
 /// What a request has to run a callback on.
@@ -118,6 +121,7 @@ unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
         request: Rc::clone(&request),
         streams: Vec::new(),
         bypassed: false,
+        owes_body: false,
     };
     WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
     Ok(Some(request))
@@ -126,6 +130,11 @@ unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
 /// No plugin is to see more of the request `r`, but for its end.
 pub fn bypass(r: *mut c_void) {
     with_entry(r, |entry| entry.bypassed = true);
+}
+
+/// Whether the body of a local response to the request `r` has still to be sent.
+pub fn set_owes_body(r: *mut c_void, owes: bool) {
+    with_entry(r, |entry| entry.owes_body = owes);
 }
 
 fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
@@ -142,6 +151,12 @@ extern "C" fn ended(r: *mut c_void) {
         let entry = WORKER.with_borrow_mut(|worker| worker.requests.remove(&(r as usize)));
         if let Some(entry) = entry {
             entry.request.set_phase(Phase::Log);
+            if entry.owes_body {
+                entry.request.log(
+                    LogLevel::Error,
+                    b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",
+                );
+            }
             for stream in &entry.streams {
                 stream.finish();
             }

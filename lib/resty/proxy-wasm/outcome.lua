@@ -3,9 +3,12 @@
 
 local bit = require "bit"
 local ffi = require "ffi"
+local base = require "resty.core.base"
 local cdefs = require "resty.proxy-wasm.cdefs"
 
 
+local lib = cdefs.lib
+local get_request = base.get_request
 local band = bit.band
 local ffi_str = ffi.string
 local find = string.find
@@ -151,6 +154,10 @@ local function replace_response()
 
     ngx.ctx.proxy_wasm_body = body
 
+    if ngx.req.get_method() ~= "HEAD" and status >= 200 and status ~= 204 and status ~= 304 then
+        lib.proxy_wasm_request_owes_body(get_request(), 1)
+    end
+
     -- APISIX asks through this variable whether its body filter is to call the plugin
     if ngx.var.wasm_process_resp_body == "" then
         ngx.var.wasm_process_resp_body = "true"
@@ -167,6 +174,7 @@ function _M.replace_body()
     end
 
     ctx.proxy_wasm_body = nil
+    lib.proxy_wasm_request_owes_body(get_request(), 0)
 
     -- in this order: an empty body leaves no buffer that could be marked as the last
     ngx.arg[2] = true

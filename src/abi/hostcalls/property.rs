@@ -194,7 +194,9 @@ mod tests {
         assert_eq!(set(&mut guest, path, b"/new"), Status::NotFound);
         assert_eq!(get(&mut guest, path), found(b"/"));
         let logs = guest.stream.logs.take();
-        assert!(matches!(&logs[..], [(LogLevel::Warn, text)] if text.contains("not changeable")));
+        assert!(
+            matches!(&logs[..], [(LogLevel::Warn, text)] if text.contains("\"request.path\" cannot be changed"))
+        );
 
         let mut guest = FakeGuest::new();
         assert_eq!(set(&mut guest, b"my\0own", b"value"), Status::NotFound);

@@ -35,7 +35,7 @@ pub fn fd_write(vm: &mut Vm<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u3
         _ => return Err(Errno::Badf.into()),
     };
     if iovs_len > MAX_IOVECS {
-        return Err(Errno::Inval.into());
+        return Err(Errno::Fault.into());
     }
     vm.check(nwritten, 4)?;
 
@@ -47,7 +47,7 @@ pub fn fd_write(vm: &mut Vm<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u3
     for [buf, len] in numbers.as_chunks().0 {
         let len = u32::from_le_bytes(*len);
         let piece = slice(memory, u32::from_le_bytes(*buf), len)?;
-        written = written.checked_add(len).ok_or(Errno::Inval)?;
+        written = written.checked_add(len).ok_or(Errno::Fault)?;
         let room = MAX_MESSAGE - message.len();
         message.extend_from_slice(&piece[..piece.len().min(room)]);
     }
@@ -151,7 +151,7 @@ mod tests {
         let answer = guest
             .import("fd_write", &[1, iovs, 1025, nwritten])
             .unwrap();
-        assert_eq!(answer, Errno::Inval as u64);
+        assert_eq!(answer, Errno::Fault as u64);
     }
 
     #[test]

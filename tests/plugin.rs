@@ -1,0 +1,836 @@
+//! The life of a plugin without nginx: VMs, plugin contexts, streams, forks and traps.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use resty_proxy_wasm::abi::host::{
+    HeaderError, HeaderMap, Host, HttpStream, LocalResponse, MetricError, PropertyError,
+    QueueError, SharedDataError,
+};
+use resty_proxy_wasm::abi::types::{AbiVersion, LogLevel, MetricType};
+use resty_proxy_wasm::engine::wasmtime::Wasmtime;
+use resty_proxy_wasm::plugin::{
+    BodyOutcome, Error, Options, Plugin, PluginContext, Stream, process,
+};
+
+/// What the plugins of one test and the host have logged, without the plugin's name.
+#[derive(Default)]
+struct Log(RefCell<Vec<String>>);
+
+impl Log {
+    fn add(&self, message: &[u8]) {
+        let message = String::from_utf8_lossy(message);
+        let message = message.strip_prefix("proxy-wasm test: ").unwrap();
+        self.0.borrow_mut().push(message.to_owned());
+    }
+
+    /// All that was logged since the last call, in one line.
+    fn take(&self) -> String {
+        self.0.take().join(" ")
+    }
+}
+
+/// A proxy that only logs.
+struct TestHost(Rc<Log>);
+
+impl Host for TestHost {
+    fn log(&self, _level: LogLevel, message: &[u8]) {
+        self.0.add(message);
+    }
+
+    fn log_level(&self) -> LogLevel {
+        LogLevel::Info
+    }
+
+    fn property(&self, _path: &[u8], _value: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn get_shared_data(&self, _vm_id: &[u8], _key: &[u8], _value: &mut Vec<u8>) -> Option<u32> {
+        None
+    }
+
+    fn set_shared_data(
+        &self,
+        _vm_id: &[u8],
+        _key: &[u8],
+        _value: &[u8],
+        _cas: u32,
+    ) -> Result<(), SharedDataError> {
+        Err(SharedDataError::Full)
+    }
+
+    fn register_shared_queue(&self, _vm_id: &[u8], _name: &[u8]) -> Result<u32, QueueError> {
+        Err(QueueError::Full)
+    }
+
+    fn resolve_shared_queue(&self, _vm_id: &[u8], _name: &[u8]) -> Option<u32> {
+        None
+    }
+
+    fn enqueue_shared_queue(&self, _queue_id: u32, _value: &[u8]) -> Result<(), QueueError> {
+        Err(QueueError::NotFound)
+    }
+
+    fn dequeue_shared_queue(&self, _queue_id: u32, _value: &mut Vec<u8>) -> Result<(), QueueError> {
+        Err(QueueError::NotFound)
+    }
+
+    fn define_metric(&self, _kind: MetricType, _name: &[u8]) -> Result<u32, MetricError> {
+        Err(MetricError::Full)
+    }
+
+    fn record_metric(&self, _metric_id: u32, _value: u64) -> Result<(), MetricError> {
+        Err(MetricError::NotFound)
+    }
+
+    fn increment_metric(&self, _metric_id: u32, _delta: i64) -> Result<(), MetricError> {
+        Err(MetricError::NotFound)
+    }
+
+    fn get_metric(&self, _metric_id: u32) -> Result<u64, MetricError> {
+        Err(MetricError::NotFound)
+    }
+}
+
+/// A request with three headers and a response with two, none of which can be changed.
+struct TestStream {
+    log: Rc<Log>,
+    has_body: bool,
+}
+
+impl HttpStream for TestStream {
+    fn log(&self, _level: LogLevel, message: &[u8]) {
+        self.log.add(message);
+    }
+
+    fn log_level(&self) -> LogLevel {
+        LogLevel::Info
+    }
+
+    fn headers(&self, _map: HeaderMap, _visit: &mut dyn FnMut(&[u8], &[u8])) {}
+
+    fn header_count(&self, map: HeaderMap) -> usize {
+        match map {
+            HeaderMap::Request => 3,
+            HeaderMap::Response => 2,
+        }
+    }
+
+    fn header(&self, _map: HeaderMap, _name: &[u8], _value: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn add_header(&self, _map: HeaderMap, _name: &[u8], _value: &[u8]) -> Result<(), HeaderError> {
+        Err(HeaderError::Refused)
+    }
+
+    fn replace_header(
+        &self,
+        _map: HeaderMap,
+        _name: &[u8],
+        _value: &[u8],
+    ) -> Result<(), HeaderError> {
+        Err(HeaderError::Refused)
+    }
+
+    fn remove_header(&self, _map: HeaderMap, _name: &[u8]) -> Result<(), HeaderError> {
+        Err(HeaderError::Refused)
+    }
+
+    fn set_headers(&self, _map: HeaderMap, _headers: &[(&[u8], &[u8])]) -> Result<(), HeaderError> {
+        Err(HeaderError::Refused)
+    }
+
+    fn property(&self, _path: &[u8], _value: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn set_property(&self, _path: &[u8], _value: &[u8]) -> Result<(), PropertyError> {
+        Err(PropertyError::ReadOnly)
+    }
+
+    fn send_local_response(&self, _response: LocalResponse) -> bool {
+        false
+    }
+
+    fn close(&self) {}
+
+    fn request_has_no_body(&self) -> bool {
+        !self.has_body
+    }
+
+    fn response_has_no_body(&self) -> bool {
+        !self.has_body
+    }
+}
+
+/// A fork is one for the whole process: the test that pretends one runs alone.
+static FORKS: RwLock<()> = RwLock::new(());
+
+fn no_fork() -> RwLockReadGuard<'static, ()> {
+    FORKS
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    FORKS
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What each plugin here can do: `$say` logs a letter and the digit of a number.
+const PRELUDE: &str = r#"
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_done" (func $done (result i32)))
+    (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+    (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+    (import "env" "proxy_set_buffer_bytes"
+        (func $set_buffer (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "malloc") (param i32) (result i32) i32.const 4096)
+    (func $say (param $letter i32) (param $digit i32)
+        (i32.store8 (i32.const 0) (local.get $letter))
+        (i32.store8 (i32.const 1) (i32.add (i32.const 48) (local.get $digit)))
+        (drop (call $log (i32.const 2) (i32.const 0) (i32.const 2))))
+"#;
+
+/// Every callback says its letter and the context's id.
+const CALLBACKS: [(&str, char, &str); 10] = [
+    ("proxy_on_context_create", 'C', "(param i32 i32)"),
+    ("proxy_on_vm_start", 'V', "(param i32 i32) (result i32)"),
+    ("proxy_on_configure", 'F', "(param i32 i32) (result i32)"),
+    (
+        "proxy_on_request_headers",
+        'H',
+        "(param i32 i32 i32) (result i32)",
+    ),
+    (
+        "proxy_on_request_body",
+        'B',
+        "(param i32 i32 i32) (result i32)",
+    ),
+    (
+        "proxy_on_response_headers",
+        'h',
+        "(param i32 i32 i32) (result i32)",
+    ),
+    (
+        "proxy_on_response_body",
+        'b',
+        "(param i32 i32 i32) (result i32)",
+    ),
+    ("proxy_on_done", 'D', "(param i32) (result i32)"),
+    ("proxy_on_log", 'L', "(param i32)"),
+    ("proxy_on_delete", 'X', "(param i32)"),
+];
+
+/// A plugin of 0.2.1 whose callbacks do what `changed` says for their letter, after saying it; else they accept and continue.
+fn plugin_text(changed: &[(char, &str)]) -> String {
+    let mut text = format!(r#"(module {PRELUDE} (func (export "proxy_abi_version_0_2_1"))"#);
+    for (name, letter, ty) in CALLBACKS {
+        let accepts = if matches!(letter, 'V' | 'F' | 'D') {
+            1
+        } else {
+            0
+        };
+        let answer = match ty.contains("result") {
+            true => format!("i32.const {accepts}"),
+            false => String::new(),
+        };
+        let body = changed
+            .iter()
+            .find(|(changed, _)| *changed == letter)
+            .map_or(&*answer, |(_, body)| body);
+        let code = u32::from(letter);
+        text.push_str(&format!(
+            r#"(func (export "{name}") {ty} (call $say (i32.const {code}) (local.get 0)) {body})"#
+        ));
+    }
+    text.push(')');
+    text
+}
+
+fn load_with(text: &str, options: Options) -> (Result<Rc<Plugin>, Error>, Rc<Log>) {
+    let engine = Wasmtime::new().unwrap();
+    let log = Rc::new(Log::default());
+    let host = Rc::new(TestHost(Rc::clone(&log)));
+    let plugin = Plugin::new("test", text.as_bytes(), options, &engine, host);
+    (plugin.map(Rc::new), log)
+}
+
+fn load(changed: &[(char, &str)]) -> (Rc<Plugin>, Rc<Log>) {
+    let (plugin, log) = load_with(&plugin_text(changed), Options::default());
+    (plugin.unwrap_or_else(|e| panic!("{e}")), log)
+}
+
+fn configure(plugin: &Rc<Plugin>) -> Result<Rc<PluginContext>, Error> {
+    PluginContext::new(Rc::clone(plugin), b"configuration").map(Rc::new)
+}
+
+fn request(context: &Rc<PluginContext>, log: &Rc<Log>, has_body: bool) -> Result<Stream, Error> {
+    let http = TestStream {
+        log: Rc::clone(log),
+        has_body,
+    };
+    Stream::new(Rc::clone(context), Rc::new(http))
+}
+
+/// A request with a body on a plugin that was just loaded; what came before is not in the log.
+fn one_request(changed: &[(char, &str)]) -> (Stream, Rc<Log>) {
+    let (plugin, log) = load(changed);
+    let context = configure(&plugin).unwrap_or_else(|e| panic!("{e}"));
+    let stream = request(&context, &log, true).unwrap_or_else(|e| panic!("{e}"));
+    log.take();
+    (stream, log)
+}
+
+fn message(result: Result<impl Sized, Error>) -> String {
+    match result {
+        Ok(_) => "no error".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn contexts_begin_and_end_in_the_order_of_the_specification() {
+    let _fork = no_fork();
+    let (plugin, log) = load(&[]);
+    assert_eq!(log.take(), "");
+    let first = configure(&plugin).unwrap();
+    assert_eq!(log.take(), "C1 V1 F1");
+    let second = configure(&plugin).unwrap();
+    assert_eq!(log.take(), "C2 F2", "a VM starts once");
+
+    let stream = request(&second, &log, true).unwrap();
+    stream.on_request_headers().unwrap();
+    let mut out = Vec::new();
+    stream.on_request_body(Some(b"x"), true, &mut out).unwrap();
+    stream.on_response_headers().unwrap();
+    stream.on_response_body(b"x", true, &mut out).unwrap();
+    assert_eq!(log.take(), "C3 H3 B3 h3 b3");
+    stream.finish();
+    assert_eq!(log.take(), "D3 L3 X3");
+    assert_eq!(plugin.contexts(), 2);
+
+    drop(stream);
+    drop(second);
+    assert_eq!(log.take(), "D2 X2", "a plugin context has no log");
+    drop(first);
+    assert_eq!(log.take(), "D1 X1");
+    assert_eq!(plugin.contexts(), 0);
+}
+
+#[test]
+fn callbacks_are_told_of_headers_sizes_and_the_end() {
+    let _fork = no_fork();
+    let say_all = "(call $say (i32.const 43) (local.get 1)) (call $say (i32.const 43) (local.get 2)) i32.const 0";
+    let changed = ['H', 'B', 'h', 'b'].map(|letter| (letter, say_all));
+    let (plugin, log) = load(&changed);
+    let context = configure(&plugin).unwrap();
+    for (has_body, end) in [(true, 0), (false, 1)] {
+        let stream = request(&context, &log, has_body).unwrap();
+        log.take();
+        stream.on_request_headers().unwrap();
+        assert_eq!(log.take(), format!("H2 +3 +{end}"));
+        stream.on_response_headers().unwrap();
+        assert_eq!(log.take(), format!("h2 +2 +{end}"));
+        let mut out = Vec::new();
+        stream.on_request_body(None, true, &mut out).unwrap();
+        assert_eq!(log.take(), "B2 +0 +1");
+        stream.on_response_body(b"abc", false, &mut out).unwrap();
+        assert_eq!(log.take(), "b2 +3 +0");
+        stream.finish();
+    }
+}
+
+#[test]
+fn contexts_are_freed_and_their_ids_used_again() {
+    let _fork = no_fork();
+    let (plugin, log) = load(&[]);
+    let context = configure(&plugin).unwrap();
+    log.take();
+    for _ in 0..1000 {
+        let stream = request(&context, &log, false).unwrap();
+        assert_eq!(plugin.contexts(), 2);
+        stream.finish();
+        assert_eq!(plugin.contexts(), 1);
+        assert_eq!(log.take(), "C2 D2 L2 X2");
+    }
+    for _ in 0..1000 {
+        let other = configure(&plugin).unwrap();
+        drop(other);
+        assert_eq!(plugin.contexts(), 1);
+        assert_eq!(log.take(), "C3 F3 D3 X3");
+    }
+}
+
+#[test]
+fn what_is_held_outlives_whatever_is_dropped_first() {
+    let _fork = no_fork();
+    let (plugin, log) = load(&[]);
+    let context = configure(&plugin).unwrap();
+    let stream = request(&context, &log, false).unwrap();
+    log.take();
+    drop(plugin);
+    drop(context);
+    stream.on_request_headers().unwrap();
+    stream.finish();
+    assert_eq!(log.take(), "H2 D2 L2 X2");
+    drop(stream);
+    assert_eq!(log.take(), "D1 X1");
+}
+
+#[test]
+fn entry_points_run_before_anything_else() {
+    let _fork = no_fork();
+    let say = |name: &str, code: char| {
+        let code = u32::from(code);
+        format!(r#"(func (export "{name}") (call $say (i32.const {code}) (i32.const 0)))"#)
+    };
+    for (entries, want) in [
+        (&[("_initialize", 'i'), ("main", 'm')][..], "i0 m0"),
+        (&[("_start", 's')], "s0"),
+        (&[("_start", 's'), ("_initialize", 'i')], "i0"),
+        (&[("main", 'm')], ""),
+    ] {
+        let mut text = plugin_text(&[]);
+        text.pop();
+        for (name, code) in entries {
+            text.push_str(&say(name, *code));
+        }
+        text.push(')');
+        let (plugin, log) = load_with(&text, Options::default());
+        let plugin = plugin.unwrap();
+        assert_eq!(log.take(), want);
+        let _context = configure(&plugin).unwrap();
+        assert_eq!(log.take(), "C1 V1 F1");
+    }
+}
+
+#[test]
+fn a_plugin_without_callbacks_lets_everything_pass() {
+    let _fork = no_fork();
+    let text = r#"(module (memory (export "memory") 0) (func (export "proxy_abi_version_0_1_0")))"#;
+    let (plugin, log) = load_with(text, Options::default());
+    let plugin = plugin.unwrap();
+    assert_eq!(plugin.info().abi, AbiVersion::V0_1_0);
+    let context = configure(&plugin).unwrap();
+    let stream = request(&context, &log, true).unwrap();
+    let mut out = Vec::new();
+    stream.on_request_headers().unwrap();
+    let outcome = stream.on_response_body(b"body", true, &mut out).unwrap();
+    assert_eq!(outcome, BodyOutcome::Pass);
+    stream.finish();
+    assert_eq!(plugin.contexts(), 1);
+    assert_eq!(log.take(), "");
+}
+
+#[test]
+fn a_refused_configuration_leaves_no_context() {
+    let _fork = no_fork();
+    // It accepts in its first context only.
+    let (plugin, log) = load(&[('F', "(i32.eq (local.get 0) (i32.const 1))")]);
+    let first = configure(&plugin).unwrap();
+    log.take();
+    let text = "proxy_on_configure returned false";
+    assert_eq!(message(configure(&plugin)), text);
+    assert_eq!(log.take(), format!("C2 F2 X2 {text}"));
+    assert_eq!(plugin.contexts(), 1);
+    request(&first, &log, false)
+        .unwrap()
+        .on_request_headers()
+        .unwrap();
+    assert_eq!(log.take(), "C3 H3", "the VM goes on");
+}
+
+#[test]
+fn a_vm_that_refuses_to_start_is_not_used_again() {
+    let _fork = no_fork();
+    let (plugin, log) = load(&[('V', "i32.const 0")]);
+    for _ in 0..2 {
+        let text = "proxy_on_vm_start returned false";
+        assert_eq!(message(configure(&plugin)), text);
+        assert_eq!(log.take(), format!("C1 V1 {text}"));
+    }
+}
+
+#[test]
+fn after_a_trap_the_next_request_gets_a_new_vm() {
+    let _fork = no_fork();
+    // It traps in the first request that it sees and counts in a global.
+    let trap = "(global.set $seen (i32.add (global.get $seen) (i32.const 1)))
+        (if (i32.eq (global.get $seen) (i32.const 2)) (then unreachable)) i32.const 0";
+    let mut text = plugin_text(&[('H', trap)]);
+    text.insert_str(
+        text.find("(memory").unwrap(),
+        "(global $seen (mut i32) (i32.const 0))",
+    );
+    let (plugin, log) = load_with(&text, Options::default());
+    let plugin = plugin.unwrap();
+    let context = configure(&plugin).unwrap();
+    let before = request(&context, &log, true).unwrap();
+    before.on_request_headers().unwrap();
+    let stream = request(&context, &log, true).unwrap();
+    log.take();
+
+    assert!(matches!(
+        stream.on_request_headers(),
+        Err(Error::Trap { .. })
+    ));
+    let logged = log.take();
+    assert!(
+        logged.starts_with("H3 proxy_on_request_headers trapped: "),
+        "{logged}"
+    );
+    assert!(logged.contains("unreachable"), "{logged}");
+
+    // Both requests were on that VM. Each is told once in the log, and runs nothing more.
+    for stream in [&before, &stream] {
+        for _ in 0..2 {
+            assert!(matches!(stream.on_response_headers(), Err(Error::Poisoned)));
+        }
+        let logged = log.take();
+        assert_eq!(logged.matches("cannot run").count(), 1, "{logged}");
+        stream.finish();
+        assert_eq!(log.take(), "");
+    }
+
+    let after = request(&context, &log, true).unwrap();
+    after.on_request_headers().unwrap();
+    assert_eq!(log.take(), "C1 V1 F1 C2 H2");
+    after.finish();
+    assert_eq!(plugin.contexts(), 1);
+}
+
+#[test]
+fn a_trap_while_it_is_configured_is_an_error_and_the_next_try_is_new() {
+    let _fork = no_fork();
+    for (letter, name) in [
+        ('C', "proxy_on_context_create"),
+        ('V', "proxy_on_vm_start"),
+        ('F', "proxy_on_configure"),
+    ] {
+        let (plugin, log) = load(&[(letter, "unreachable")]);
+        for _ in 0..2 {
+            let text = message(configure(&plugin));
+            assert!(text.starts_with(&format!("{name} trapped: ")), "{text}");
+            assert!(log.take().starts_with("C1 "));
+        }
+    }
+}
+
+#[test]
+fn a_trap_at_the_end_harms_no_one_else() {
+    let _fork = no_fork();
+    for letter in ['D', 'L', 'X'] {
+        let (plugin, log) = load(&[(letter, "unreachable")]);
+        let context = configure(&plugin).unwrap();
+        request(&context, &log, false).unwrap().finish();
+        log.take();
+        request(&context, &log, false).unwrap();
+        assert_eq!(log.take(), "C1 V1 F1 C2");
+    }
+}
+
+#[test]
+fn a_start_that_traps_is_no_plugin() {
+    let _fork = no_fork();
+    for entry in [
+        r#"(func (export "_initialize") unreachable)"#,
+        r#"(func (export "_start") unreachable)"#,
+        "(func $start unreachable) (start $start)",
+    ] {
+        let mut text = plugin_text(&[]);
+        text.pop();
+        let (plugin, log) = load_with(&format!("{text} {entry})"), Options::default());
+        let text = message(plugin);
+        assert!(text.contains(" trapped: "), "{text}");
+        assert!(log.take().starts_with(&text));
+    }
+}
+
+#[test]
+fn after_a_fork_everything_is_made_anew_on_first_use() {
+    let _alone = alone();
+    let (plugin, log) = load(&[]);
+    let first = configure(&plugin).unwrap();
+    let second = configure(&plugin).unwrap();
+    log.take();
+    process::forked();
+    assert_eq!(log.take(), "", "nothing runs before it is needed");
+
+    request(&second, &log, false).unwrap();
+    assert_eq!(log.take(), "C1 V1 F1 C2");
+    request(&first, &log, false).unwrap();
+    assert_eq!(log.take(), "C3 F3 C4");
+
+    process::forked();
+    drop(first);
+    assert_eq!(log.take(), "", "the other process ends what it began");
+    request(&second, &log, false).unwrap();
+    assert_eq!(log.take(), "C1 V1 F1 C2");
+}
+
+#[test]
+fn the_end_waits_for_proxy_done() {
+    let _fork = no_fork();
+    // What runs in another context says that context 2 is done.
+    let resume = "(drop (call $effective (i32.const 2))) (drop (call $done)) i32.const 0";
+    let (plugin, log) = load(&[('D', "i32.const 0"), ('h', resume)]);
+    let context = configure(&plugin).unwrap();
+    let first = request(&context, &log, false).unwrap();
+    let second = request(&context, &log, false).unwrap();
+    log.take();
+    first.finish();
+    assert_eq!(log.take(), "D2");
+    assert_eq!(plugin.contexts(), 3);
+    second.on_response_headers().unwrap();
+    assert_eq!(log.take(), "h3 L2 X2");
+    assert_eq!(plugin.contexts(), 2);
+    second.on_response_headers().unwrap();
+    assert_eq!(log.take(), "h3", "it has ended once");
+}
+
+#[test]
+fn done_may_be_called_at_once() {
+    let _fork = no_fork();
+    for answer in [0, 1] {
+        let body = format!("(drop (call $done)) i32.const {answer}");
+        let (plugin, log) = load(&[('D', &body)]);
+        let context = configure(&plugin).unwrap();
+        let stream = request(&context, &log, false).unwrap();
+        log.take();
+        stream.finish();
+        assert_eq!(log.take(), "D2 L2 X2");
+        assert_eq!(plugin.contexts(), 1);
+    }
+}
+
+#[test]
+fn a_body_that_is_not_touched_passes() {
+    let _fork = no_fork();
+    let (stream, _log) = one_request(&[]);
+    let mut out = Vec::new();
+    for (chunk, end) in [(&b"one"[..], false), (b"", false), (b"two", true)] {
+        let outcome = stream.on_response_body(chunk, end, &mut out).unwrap();
+        assert_eq!(outcome, BodyOutcome::Pass);
+    }
+}
+
+#[test]
+fn a_body_is_held_while_the_plugin_pauses() {
+    let _fork = no_fork();
+    // Paused until the end; the size is said.
+    let body = "(call $say (i32.const 43) (local.get 1)) (i32.eqz (local.get 2))";
+    let (stream, log) = one_request(&[('B', body), ('b', body)]);
+    let mut out = Vec::new();
+    let held = stream.on_request_body(Some(b"one"), false, &mut out);
+    assert_eq!(held.unwrap(), BodyOutcome::Hold);
+    assert!(stream.is_paused());
+    let all = stream.on_request_body(Some(b"two"), true, &mut out);
+    assert_eq!(all.unwrap(), BodyOutcome::Replace);
+    assert_eq!(out, b"onetwo");
+    assert!(!stream.is_paused());
+    assert_eq!(log.take(), "B2 +3 B2 +6");
+
+    let held = stream.on_response_body(b"three", false, &mut out);
+    assert_eq!(held.unwrap(), BodyOutcome::Hold);
+    let all = stream.on_response_body(b"", true, &mut out);
+    assert_eq!(all.unwrap(), BodyOutcome::Replace);
+    assert_eq!(out, b"three");
+}
+
+#[test]
+fn a_body_that_the_plugin_changed_goes_on_instead() {
+    let _fork = no_fork();
+    let body = "(drop (call $set_buffer
+        (i32.const 1) (i32.const 0) (i32.const 2) (i32.const 0) (i32.const 2))) i32.const 0";
+    let (stream, _log) = one_request(&[('b', body)]);
+    let mut out = Vec::new();
+    let outcome = stream.on_response_body(b"a body", true, &mut out);
+    assert_eq!(outcome.unwrap(), BodyOutcome::Replace);
+    assert_eq!(out, b"b2body");
+}
+
+#[test]
+fn a_pause_at_the_end_of_a_body_does_not_hold_it() {
+    let _fork = no_fork();
+    let (stream, log) = one_request(&[('B', "i32.const 1"), ('b', "i32.const 1")]);
+    let mut out = Vec::new();
+    let outcome = stream.on_request_body(Some(b"body"), true, &mut out);
+    assert_eq!(outcome.unwrap(), BodyOutcome::Pass);
+    assert!(!stream.is_paused());
+    assert!(log.take().contains("proxy_on_request_body paused"));
+    let outcome = stream.on_response_body(b"body", true, &mut out);
+    assert_eq!(outcome.unwrap(), BodyOutcome::Pass);
+    assert!(log.take().contains("proxy_on_response_body paused"));
+}
+
+#[test]
+fn a_plugin_that_goes_on_has_not_paused() {
+    let _fork = no_fork();
+    let both = |side: u32| format!("(drop (call $continue (i32.const {side}))) i32.const 1");
+    let (request, response) = (both(0), both(1));
+    let changed = [('H', &*request), ('B', &*request), ('b', &*response)];
+    let (stream, log) = one_request(&changed);
+    stream.on_request_headers().unwrap();
+    assert!(!stream.is_paused());
+    let mut out = Vec::new();
+    for end in [false, true] {
+        let outcome = stream.on_request_body(Some(b"x"), end, &mut out);
+        assert_eq!(outcome.unwrap(), BodyOutcome::Pass);
+        let outcome = stream.on_response_body(b"x", end, &mut out);
+        assert_eq!(outcome.unwrap(), BodyOutcome::Pass);
+    }
+    assert_eq!(log.take(), "H2 B2 b2 B2 b2", "there is nothing to warn of");
+}
+
+#[test]
+fn to_continue_what_is_not_held_does_not_let_a_later_pause_go() {
+    let _fork = no_fork();
+    let early =
+        "(drop (call $continue (i32.const 0))) (drop (call $continue (i32.const 1))) i32.const 0";
+    let until_end = "(i32.eqz (local.get 2))";
+    for letter in ['H', 'h'] {
+        let changed = [(letter, early), ('B', until_end), ('b', until_end)];
+        let (stream, _log) = one_request(&changed);
+        stream.on_request_headers().unwrap();
+        stream.on_response_headers().unwrap();
+        let mut out = Vec::new();
+        let outcome = stream.on_request_body(Some(b"x"), false, &mut out);
+        assert_eq!(outcome.unwrap(), BodyOutcome::Hold, "{letter}");
+        let outcome = stream.on_response_body(b"x", false, &mut out);
+        assert_eq!(outcome.unwrap(), BodyOutcome::Hold, "{letter}");
+    }
+}
+
+#[test]
+fn paused_headers_wait_for_the_body_where_there_is_one() {
+    let _fork = no_fork();
+    let (plugin, log) = load(&[('H', "i32.const 1")]);
+    let context = configure(&plugin).unwrap();
+    for has_body in [true, false] {
+        let stream = request(&context, &log, has_body).unwrap();
+        log.take();
+        stream.on_request_headers().unwrap();
+        assert_eq!(stream.is_paused(), has_body);
+        let warned = log.take().contains("paused the request");
+        assert_eq!(warned, !has_body);
+        let mut out = Vec::new();
+        stream.on_request_body(Some(b""), true, &mut out).unwrap();
+        assert!(!stream.is_paused());
+    }
+}
+
+#[test]
+fn what_was_held_is_given_back_when_the_plugin_traps() {
+    let _fork = no_fork();
+    let trap_at_end = "(if (local.get 2) (then unreachable)) i32.const 1";
+    let (stream, _log) = one_request(&[('b', trap_at_end)]);
+    let mut out = Vec::new();
+    stream.on_response_body(b"one", false, &mut out).unwrap();
+    assert!(stream.on_response_body(b"two", true, &mut out).is_err());
+    assert_eq!(out, b"onetwo");
+    assert!(stream.on_response_body(b"three", true, &mut out).is_err());
+    assert_eq!(out, b"three");
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_the_reason() {
+    let _fork = no_fork();
+    let marker = r#"(func (export "proxy_abi_version_0_2_1"))"#;
+    let memory = r#"(memory (export "memory") 1)"#;
+    for (text, want) in [
+        (String::new(), "empty"),
+        ("no module".into(), "neither"),
+        ("\0asm\x01\0\0\0\x01".into(), "not a WebAssembly module"),
+        (format!("(module {memory})"), "proxy_abi_version_0_1_0"),
+        (format!("(module {marker})"), "no memory"),
+        (
+            format!(r#"(module (import "env" "proxy_done" (func (param i64))) {marker} {memory})"#),
+            r#"import "env.proxy_done" has type (i64) -> ()"#,
+        ),
+        (
+            format!(r#"(module (import "env" "t" (table 1 funcref)) {marker} {memory})"#),
+            r#"import "env.t" is not a function"#,
+        ),
+        (
+            format!(r#"(module (func (export "proxy_on_log") (param i64)) {marker} {memory})"#),
+            r#"export "proxy_on_log" has type (i64) -> ()"#,
+        ),
+    ] {
+        let (plugin, _log) = load_with(&text, Options::default());
+        let error = message(plugin);
+        assert!(error.contains(want), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_import_is_named_once() {
+    let _fork = no_fork();
+    let import = r#"(import "env" "proxy_new" (func (result i32)))"#;
+    let text = plugin_text(&[]).replacen("(module", &format!("(module {import} {import}"), 1);
+    let (plugin, log) = load_with(&text, Options::default());
+    assert_eq!(
+        plugin.unwrap().compiled().unknown_imports,
+        ["env.proxy_new"]
+    );
+    let warning = r#"import "env.proxy_new" is unknown, a stub stands in for it"#;
+    assert_eq!(log.take(), warning);
+}
+
+#[test]
+fn the_newest_version_that_is_marked_counts() {
+    let _fork = no_fork();
+    let text = plugin_text(&[]);
+    let marker = r#"(func (export "proxy_abi_version_0_2_100")) (memory"#;
+    let (plugin, _log) = load_with(&text.replacen("(memory", marker, 1), Options::default());
+    assert_eq!(plugin.unwrap().info().abi, AbiVersion::V0_2_100);
+}
+
+#[test]
+fn the_root_id_is_what_was_said_or_what_the_module_holds() {
+    let _fork = no_fork();
+    let without = plugin_text(&[]);
+    let with = without.replacen("(func (", r#"(data (i32.const 9) "test") (func ("#, 1);
+    let said = || Options {
+        root_id: Some(b"said".to_vec()),
+        ..Options::default()
+    };
+    for (text, options, want) in [
+        (&without, Options::default(), &b""[..]),
+        (&with, Options::default(), b"test"),
+        (&with, said(), b"said"),
+    ] {
+        let (plugin, _log) = load_with(text, options);
+        assert_eq!(plugin.unwrap().info().root_id, want);
+    }
+}
+
+#[test]
+fn the_same_code_is_compiled_once() {
+    let _fork = no_fork();
+    let (first, _) = load(&[]);
+    let (second, _) = load(&[]);
+    let (third, _) = load(&[('H', "i32.const 1")]);
+    assert!(std::ptr::eq(first.compiled(), second.compiled()));
+    assert!(!std::ptr::eq(first.compiled(), third.compiled()));
+}
+
+#[test]
+fn in_0_2_100_a_body_can_be_taken_without_being_kept() {
+    let _fork = no_fork();
+    let text = plugin_text(&[('b', "i32.const 3")]).replace("0_2_1\"", "0_2_100\"");
+    let (plugin, log) = load_with(&text, Options::default());
+    let context = configure(&plugin.unwrap()).unwrap();
+    let stream = request(&context, &log, true).unwrap();
+    let mut out = b"old".to_vec();
+    for chunk in [&b"one"[..], b"two"] {
+        let outcome = stream.on_response_body(chunk, false, &mut out);
+        assert_eq!(outcome.unwrap(), BodyOutcome::Replace);
+        assert_eq!(out, b"");
+    }
+}
