@@ -30,7 +30,7 @@ deny src/abi 'crate::(plugin|nginx|shared|egress|capi)' "abi uses a layer above 
 deny src/plugin 'crate::(nginx|shared|egress|capi)' "plugin uses a layer above or beside it"
 for side in nginx shared; do
     deny "src/$side" 'crate::(engine|plugin|capi|egress)' "$side uses what is not its own"
-    deny "src/$side" 'crate::abi::(vm|imports|wasi|wire|Body|Callbacks|body|callbacks|hostcalls)|crate::abi::\{' \
+    deny "src/$side" 'crate::abi::(vm|contexts|guest|imports|wasi|wire|Body|Callbacks|body|callbacks|hostcalls)|crate::abi::\{' \
         "$side uses more of abi than host and types"
 done
 deny src/engine '[Pp]roxy' "engine names a proxy"

@@ -1,12 +1,13 @@
 //! The table of everything that the host gives to a plugin, and how a module's imports are matched with it.
 
 use super::error::HostcallError;
+use super::guest::Vm;
 use super::hostcalls::{
     buffer, call, context, foreign, grpc, header_map, higress, local_response, logging, metric,
     property, shared_data, shared_queue, stream, time,
 };
 use super::types::{AbiVersion, Status};
-use super::vm::{Vm, VmState};
+use super::vm::VmState;
 use super::wasi;
 use crate::engine::{FuncType, HostCall, HostFunc, Import, Trap, ValType};
 

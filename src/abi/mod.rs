@@ -8,8 +8,10 @@
 
 mod body;
 mod callbacks;
+pub mod contexts;
 mod error;
 mod foreign;
+pub mod guest;
 pub mod host;
 mod hostcalls;
 pub mod imports;

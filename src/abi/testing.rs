@@ -9,12 +9,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use super::contexts::{ContextKind, RootContext, StreamContext};
 use super::host::{
     HeaderError, HeaderMap, Host, HttpStream, LocalResponse, MetricError, PropertyError,
     QueueError, SharedDataError, is_header_name, is_header_value,
 };
 use super::types::{AbiVersion, LogLevel, MetricType, Status};
-use super::vm::{ContextKind, PluginInfo, RootContext, StreamContext, VmState};
+use super::vm::{PluginInfo, VmState};
 use super::{Body, imports, wasi};
 use crate::engine::{Func, Guest, Trap};
 

@@ -3,10 +3,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Error, PluginContext, Vm};
+use crate::abi::contexts::{ContextKind, StreamContext};
 use crate::abi::host::{HeaderMap, HttpStream};
 use crate::abi::log;
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{ContextKind, Phase, StreamContext};
+use crate::abi::vm::Phase;
 use crate::abi::{Action, Body};
 
 /// What becomes of the body, or the chunk of it, that a plugin was shown.

@@ -3,9 +3,10 @@ use std::rc::Rc;
 
 use super::module::ALLOCATORS;
 use super::{Error, process};
+use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::Host;
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{ContextKind, Finish, Phase, PluginInfo, VmState};
+use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
 use crate::engine::{Func, Instance, Template, Trap};
 
@@ -77,7 +78,7 @@ impl Vm {
         let (id, vm_size) = self.with_state(|state| {
             let id = state
                 .contexts
-                .insert(ContextKind::Root(abi::vm::RootContext {
+                .insert(ContextKind::Root(abi::contexts::RootContext {
                     config,
                     tick_period: 0,
                 }));

@@ -1,6 +1,7 @@
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::types::{BufferType, Status};
-use crate::abi::vm::{Vm, VmState};
+use crate::abi::vm::VmState;
 
 /// `proxy_get_buffer_bytes` (all versions).
 ///
@@ -113,9 +114,10 @@ fn find(state: &VmState, buffer: BufferType) -> Result<&[u8], Status> {
 
 #[cfg(test)]
 mod tests {
+    use crate::abi::contexts::StreamContext;
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
-    use crate::abi::vm::{Phase, StreamContext};
+    use crate::abi::vm::Phase;
 
     const REQUEST_BODY: u64 = 0;
     const RESPONSE_BODY: u64 = 1;

@@ -1,6 +1,6 @@
 use super::Answer;
+use crate::abi::guest::{Vm, slice};
 use crate::abi::types::Status;
-use crate::abi::vm::{Vm, slice};
 use crate::abi::wire;
 
 /// `proxy_http_call` (all versions).

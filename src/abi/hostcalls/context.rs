@@ -1,6 +1,7 @@
 use super::Answer;
+use crate::abi::contexts::Finish;
+use crate::abi::guest::Vm;
 use crate::abi::types::Status;
-use crate::abi::vm::{Finish, Vm};
 
 /// `proxy_set_effective_context` (all versions).
 ///
@@ -31,9 +32,9 @@ pub fn proxy_done(vm: &mut Vm<'_>) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use crate::abi::contexts::Finish;
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
-    use crate::abi::vm::Finish;
 
     #[test]
     fn the_effective_context_is_what_hostcalls_are_about() {

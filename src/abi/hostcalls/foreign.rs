@@ -1,6 +1,6 @@
 use super::Answer;
 use crate::abi::foreign;
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 
 /// `proxy_call_foreign_function` (all versions).
 ///

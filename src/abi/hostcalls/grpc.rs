@@ -1,6 +1,6 @@
 use super::Answer;
+use crate::abi::guest::{Vm, slice};
 use crate::abi::types::Status;
-use crate::abi::vm::{Vm, slice};
 
 /// `proxy_grpc_call` (all versions).
 ///

@@ -1,9 +1,10 @@
 use std::rc::Rc;
 
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::host::{HeaderMap, HttpStream};
 use crate::abi::types::{AbiVersion, MapType, Status};
-use crate::abi::vm::{Vm, VmState};
+use crate::abi::vm::VmState;
 use crate::abi::wire;
 
 /// `proxy_get_header_map_size` (all versions).

@@ -2,8 +2,8 @@
 //! SDKs take for a failure.
 
 use super::Answer;
+use crate::abi::guest::{Vm, slice};
 use crate::abi::types::Status;
-use crate::abi::vm::{Vm, slice};
 
 /// `proxy_redis_init` (0.2.100).
 ///

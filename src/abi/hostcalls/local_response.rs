@@ -1,7 +1,7 @@
 use super::Answer;
+use crate::abi::guest::{Vm, slice};
 use crate::abi::host::{LocalResponse, is_header_name, is_header_value};
 use crate::abi::types::{LogLevel, Status};
-use crate::abi::vm::{Vm, slice};
 use crate::abi::wire;
 
 /// `proxy_send_local_response` (all versions).

@@ -1,6 +1,6 @@
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::types::MetricType;
-use crate::abi::vm::Vm;
 
 /// `proxy_define_metric` (all versions).
 ///

@@ -1,7 +1,8 @@
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::host::PropertyError;
 use crate::abi::types::{LogLevel, Status};
-use crate::abi::vm::{Vm, VmState};
+use crate::abi::vm::VmState;
 
 /// The most bytes of properties that a plugin can keep with one request.
 const MAX_KEPT: usize = 1024 * 1024;

@@ -1,6 +1,6 @@
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::types::Status;
-use crate::abi::vm::Vm;
 
 /// `proxy_register_shared_queue` (all versions).
 ///

@@ -1,6 +1,7 @@
 use super::Answer;
+use crate::abi::guest::Vm;
 use crate::abi::types::{Status, StreamType};
-use crate::abi::vm::{Vm, VmState};
+use crate::abi::vm::VmState;
 
 /// `proxy_continue_stream` (from 0.2.0).
 ///

@@ -1,7 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Answer;
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 
 /// `proxy_get_current_time_nanoseconds` (all versions).
 ///

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::errno::{Answer, Errno};
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 
 const REALTIME: u32 = 0;
 const MONOTONIC: u32 = 1;

@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use super::errno::{Answer, Errno};
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 
 /// `args_sizes_get`: no arguments. `FAULT` for a pointer outside memory.
 pub fn args_sizes_get(vm: &mut Vm<'_>, argc: u32, argv_buf_size: u32) -> Answer {

@@ -12,7 +12,8 @@ mod poll;
 mod process;
 mod stdio;
 
-use super::vm::{Vm, VmState};
+use super::guest::Vm;
+use super::vm::VmState;
 use crate::engine::{HostCall, Trap, ValType};
 
 pub use errno::{Answer, Errno, WasiError};

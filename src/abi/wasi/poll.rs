@@ -1,6 +1,6 @@
 use super::errno::{Answer, Errno};
 use super::stdio::{STDERR, STDIN, STDOUT};
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 
 /// The size of a subscription. It is longer in `wasi_unstable`, where only a single subscription is understood; the fields
 /// read here are at the same place in both.

@@ -1,5 +1,5 @@
 use super::errno::{Answer, Errno};
-use crate::abi::vm::Vm;
+use crate::abi::guest::Vm;
 use crate::engine::Trap;
 
 /// The most randomness that a guest can ask for at once, as in proxy-wasm-cpp-host.

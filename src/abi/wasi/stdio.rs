@@ -1,6 +1,6 @@
 use super::errno::{Answer, Errno};
+use crate::abi::guest::{Vm, slice};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Vm, slice};
 
 pub const STDIN: u32 = 0;
 pub const STDOUT: u32 = 1;
@@ -27,7 +27,7 @@ pub fn fd_read(vm: &mut Vm<'_>, fd: u32, nread: u32) -> Answer {
 /// `fd_write`: each write is one message in the log, without its last newline; standard output's is info, standard error's an
 /// error.
 ///
-/// `BADF` for any other file, `INVAL` for more than 1024 pieces, `FAULT` for one outside memory; then nothing is logged.
+/// `BADF` for any other file, `FAULT` for more than 1024 pieces or one outside memory; then nothing is logged.
 pub fn fd_write(vm: &mut Vm<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u32) -> Answer {
     let level = match fd {
         STDOUT => LogLevel::Info,

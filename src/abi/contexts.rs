@@ -1,0 +1,217 @@
+//! Plugin contexts and the contexts of requests.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::body::Body;
+use super::host::HttpStream;
+
+/// Whether `proxy_on_done` has run for a context and what it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// In use.
+    No,
+    /// `proxy_on_done` answered false: the plugin will call `proxy_done`.
+    Pending,
+    /// The plugin has called `proxy_done`; `proxy_on_log` and `proxy_on_delete` are due.
+    Due,
+}
+
+/// A plugin context (root context).
+#[derive(Debug)]
+pub struct RootContext {
+    pub config: Rc<[u8]>,
+    pub tick_period: u32,
+}
+
+/// The context of one request.
+pub struct StreamContext {
+    pub root_id: u32,
+    pub stream: Rc<dyn HttpStream>,
+    pub request_body: Body,
+    pub response_body: Body,
+    /// Properties that the proxy does not know and the plugin set, by path.
+    pub properties: HashMap<Vec<u8>, Vec<u8>>,
+    /// The plugin has asked for the paused request, or response, to go on.
+    pub continue_request: bool,
+    pub continue_response: bool,
+}
+
+/// A context of either kind.
+pub enum ContextKind {
+    Root(RootContext),
+    Stream(Box<StreamContext>),
+}
+
+/// A context and how far its end has come.
+pub struct Context {
+    pub kind: ContextKind,
+    pub finish: Finish,
+}
+
+/// The contexts of one VM instance by id. Ids count from 1; a freed one is used again by the next context of its kind, for
+/// requests by the next of the same plugin context, because guests index arrays and maps with them.
+#[derive(Default)]
+pub struct Contexts {
+    slots: Vec<Option<Context>>,
+    free_roots: Vec<u32>,
+    /// Plugin context and id; 0 where the plugin context is gone.
+    free_streams: Vec<(u32, u32)>,
+}
+
+impl Contexts {
+    /// Adds a context and gives its id.
+    pub fn insert(&mut self, kind: ContextKind) -> u32 {
+        let free = match &kind {
+            ContextKind::Root(_) => self.free_roots.pop(),
+            ContextKind::Stream(stream) => {
+                let last = |root| self.free_streams.iter().rposition(|(r, _)| *r == root);
+                let position = last(stream.root_id).or_else(|| last(0));
+                position.map(|i| self.free_streams.swap_remove(i).1)
+            }
+        };
+        let context = Context {
+            kind,
+            finish: Finish::No,
+        };
+        if let Some(id) = free {
+            self.slots[id as usize - 1] = Some(context);
+            return id;
+        }
+        self.slots.push(Some(context));
+        u32::try_from(self.slots.len()).expect("fewer than 2^32 contexts fit into memory")
+    }
+
+    /// Takes a context out; its id is free from now on.
+    pub fn remove(&mut self, id: u32) -> Option<Context> {
+        let context = self.slots.get_mut((id as usize).wrapping_sub(1))?.take()?;
+        match &context.kind {
+            ContextKind::Root(_) => {
+                self.free_roots.push(id);
+                for (root, _) in &mut self.free_streams {
+                    if *root == id {
+                        *root = 0;
+                    }
+                }
+            }
+            ContextKind::Stream(stream) => self.free_streams.push((stream.root_id, id)),
+        }
+        Some(context)
+    }
+
+    pub fn get(&self, id: u32) -> Option<&Context> {
+        self.slots.get((id as usize).wrapping_sub(1))?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Context> {
+        self.slots.get_mut((id as usize).wrapping_sub(1))?.as_mut()
+    }
+
+    /// How many contexts there are.
+    pub fn len(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids of contexts whose plugin has called `proxy_done`.
+    pub fn due(&self) -> Vec<u32> {
+        (1..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| matches!(slot, Some(c) if c.finish == Finish::Due))
+            .map(|(id, _)| id)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::testing::FakeGuest;
+
+    fn root() -> ContextKind {
+        ContextKind::Root(RootContext {
+            config: b"".as_slice().into(),
+            tick_period: 0,
+        })
+    }
+
+    fn stream() -> ContextKind {
+        ContextKind::Stream(Box::new(StreamContext {
+            root_id: 1,
+            stream: FakeGuest::new().stream,
+            request_body: Body::default(),
+            response_body: Body::default(),
+            properties: HashMap::new(),
+            continue_request: false,
+            continue_response: false,
+        }))
+    }
+
+    #[test]
+    fn ids_count_from_one_for_both_kinds() {
+        let mut contexts = Contexts::default();
+        assert!(contexts.is_empty());
+        let ids = [root(), stream(), stream(), root()].map(|kind| contexts.insert(kind));
+        assert_eq!(ids, [1, 2, 3, 4]);
+        assert_eq!(contexts.len(), 4);
+        for unknown in [0, 5, u32::MAX] {
+            assert!(contexts.get(unknown).is_none());
+            assert!(contexts.get_mut(unknown).is_none());
+            assert!(contexts.remove(unknown).is_none());
+        }
+    }
+
+    #[test]
+    fn a_freed_id_is_used_again_by_its_kind_only() {
+        let mut contexts = Contexts::default();
+        for kind in [root(), stream(), root(), stream()] {
+            contexts.insert(kind);
+        }
+        assert!(contexts.remove(3).is_some());
+        assert!(contexts.remove(3).is_none(), "an id is freed once");
+        assert!(contexts.remove(2).is_some());
+        assert_eq!(contexts.len(), 2);
+        assert_eq!(contexts.insert(root()), 3);
+        assert_eq!(contexts.insert(root()), 5);
+        assert_eq!(contexts.insert(stream()), 2);
+        assert_eq!(contexts.insert(stream()), 6);
+    }
+
+    #[test]
+    fn a_streams_id_is_used_again_by_its_plugin_context() {
+        let of = |root_id| match stream() {
+            ContextKind::Stream(context) => ContextKind::Stream(Box::new(StreamContext {
+                root_id,
+                ..*context
+            })),
+            root @ ContextKind::Root(_) => root,
+        };
+        let mut contexts = Contexts::default();
+        for kind in [root(), root(), of(1), of(2), of(1)] {
+            contexts.insert(kind);
+        }
+        for id in [3, 4, 5] {
+            contexts.remove(id);
+        }
+        assert_eq!(contexts.insert(of(2)), 4);
+        assert_eq!(contexts.insert(of(2)), 6, "3 and 5 are those of 1");
+        assert_eq!(contexts.insert(of(1)), 5);
+        contexts.remove(1);
+        assert_eq!(contexts.insert(of(2)), 3, "1 is gone");
+    }
+
+    #[test]
+    fn a_context_starts_anew_under_a_used_id() {
+        let mut contexts = Contexts::default();
+        let id = contexts.insert(stream());
+        contexts.get_mut(id).unwrap().finish = Finish::Due;
+        assert_eq!(contexts.due(), [id]);
+        contexts.remove(id);
+        assert!(contexts.due().is_empty());
+        assert_eq!(contexts.insert(stream()), id);
+        assert_eq!(contexts.get(id).unwrap().finish, Finish::No);
+    }
+}
