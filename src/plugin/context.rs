@@ -45,6 +45,18 @@ impl PluginContext {
             if let Error::Refused { .. } = error {
                 self.plugin.log(LogLevel::Error, &error.to_string());
             }
+            if let Error::Trap { function, .. } = error
+                && function == "proxy_on_context_create"
+            {
+                // SDKs that look their root context up by name end so where they do not find it.
+                let root_id = String::from_utf8_lossy(&self.plugin.info().root_id);
+                self.plugin.log(
+                    LogLevel::Error,
+                    &format!(
+                        "the root id it was given is \"{root_id}\", the option root_id sets another"
+                    ),
+                );
+            }
         })?;
         *bound = Some((Rc::downgrade(&vm), id));
         Ok((vm, id))

@@ -7,8 +7,8 @@ use crate::engine;
 pub enum Error {
     #[error("the file is empty")]
     Empty,
-    #[error("neither a WebAssembly module nor the text form of one: {0}")]
-    NeitherForm(engine::Error),
+    #[error("neither a WebAssembly module nor the text form of one")]
+    NeitherForm,
     #[error("not a WebAssembly module that can be used: {0}")]
     Module(#[from] engine::Error),
     #[error("export \"{name}\" has type {ty}, which is not that of a callback")]

@@ -81,10 +81,12 @@ fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<C
         return Err(Error::Empty);
     }
     let module = engine.compile(bytes).map_err(|error| {
-        if bytes.starts_with(b"\0asm") {
+        // What the parser quotes of a file that is neither form does not belong into a log.
+        let text = matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';'));
+        if text || bytes.starts_with(b"\0asm") {
             Error::Module(error)
         } else {
-            Error::NeitherForm(error)
+            Error::NeitherForm
         }
     })?;
     for export in module.exports() {

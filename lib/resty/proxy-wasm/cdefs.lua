@@ -89,6 +89,13 @@ local _M = {
 }
 
 
+-- APISIX requires this module in a pcall() and does not say why it failed.
+local function fail(message)
+    ngx.log(ngx.ERR, "resty.proxy-wasm: ", message)
+    error(message, 0)
+end
+
+
 local function is_loaded()
     return C.proxy_wasm_init ~= nil
 end
@@ -113,7 +120,7 @@ local function load_library()
         tried = tried .. "\n\tno file '" .. path .. "'"
     end
 
-    error(LIBRARY .. " not found along package.cpath:" .. tried)
+    fail(LIBRARY .. " not found along package.cpath:" .. tried)
 end
 
 
@@ -137,7 +144,7 @@ end
 _M.lib = load_library()
 
 if _M.lib.proxy_wasm_init(_M.error_buffer()) ~= 0 then
-    error(_M.error_text())
+    fail(_M.error_text())
 end
 
 
