@@ -1,5 +1,6 @@
 //! Wasmtime.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime as wt;
@@ -87,7 +88,8 @@ impl<S: 'static> Module<S> for Compiled {
 struct Slot<S> {
     state: S,
     memory: Option<wt::Memory>,
-    funcs: Vec<Typed>,
+    /// Counted, because a function cannot be called while its store lends it out, and a copy of it is dear.
+    funcs: Vec<Rc<Typed>>,
 }
 
 impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
@@ -117,7 +119,7 @@ impl<S: 'static> Instance<S> for Running<S> {
         let typed = Typed::new(func, &self.store);
         let params = u8::try_from(func.ty(&self.store).params().len()).ok()?;
         let funcs = &mut self.store.data_mut().funcs;
-        funcs.push(typed);
+        funcs.push(Rc::new(typed));
         Some(Func {
             index: u32::try_from(funcs.len() - 1).ok()?,
             params,
@@ -151,7 +153,7 @@ macro_rules! guest {
 
             fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap> {
                 let $self = self;
-                let typed = $context.data().funcs[func.index as usize].clone();
+                let typed = Rc::clone(&$context.data().funcs[func.index as usize]);
                 typed.call($context.as_context_mut(), args).map_err(trap)
             }
         }
@@ -174,7 +176,6 @@ fn find_memory<S: 'static>(caller: &mut wt::Caller<'_, Slot<S>>) {
 /// the same shapes: parameters of type i32 only, and one i32 result or none.
 macro_rules! shapes {
     ($($count:literal $unit:ident $value:ident ($($arg:ident)*)),* $(,)?) => {
-        #[derive(Clone)]
         enum Typed {
             $($unit(wt::TypedFunc<($(shapes!(@u32 $arg),)*), ()>),
               $value(wt::TypedFunc<($(shapes!(@u32 $arg),)*), u32>),)*
