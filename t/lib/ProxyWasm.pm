@@ -3,9 +3,9 @@
 #
 # Sections of a block beside those of Test::Nginx::Socket:
 #
-#   --- init        Lua that runs in init_by_lua after `wasm = require("resty.proxy-wasm")`
-#   --- no_vm       no directive `wasm_vm`
-#   --- http        more of the context http; `--- http_config` replaces all of it
+#   --- init_by_lua  Lua that runs in init_by_lua after `wasm = require("resty.proxy-wasm")`
+#   --- no_vm        no directive `wasm_vm`
+#   --- http         more of the context http; `--- http_config` replaces all of it
 #
 # Lua sees `guests` and `wat`, the folders of compiled guests and of .wat files, each with a slash at the end, and the functions
 #
@@ -73,7 +73,7 @@ add_block_preprocessor(sub {
     my $block = shift;
 
     if (!defined $block->http_config) {
-        my $init = $block->init // '';
+        my $init = $block->init_by_lua // '';
         my $more = $block->http // '';
         my $directive = defined $block->no_vm ? '' : "wasm_vm $vm;";
         $block->set_value(http_config => <<"_EOC_");

@@ -1,0 +1,166 @@
+# Pointers to memory that is not there, for every hostcall and argument: t/plugins/wat/pointers.wat.
+
+use ProxyWasm 'no_plan';
+use ProxyWasm::Script;
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: each is an InvalidMemoryAccess, unless what is asked for is NotFound, to WASI a FAULT; the request goes on
+--- guest: pointers.wat
+--- script: x
+--- response_body
+hello
+--- log
+log message wraps -> 6
+log message beyond -> 6
+get_log_level level wraps -> 6
+get_log_level level beyond -> 6
+get_current_time_nanoseconds time wraps -> 6
+get_current_time_nanoseconds time beyond -> 6
+set_buffer_bytes value wraps -> 6
+set_buffer_bytes value beyond -> 6
+get_buffer_bytes data wraps -> 6
+get_buffer_bytes data beyond -> 6
+get_buffer_bytes size wraps -> 6
+get_buffer_bytes size beyond -> 6
+get_buffer_status size wraps -> 1
+get_buffer_status size beyond -> 1
+get_buffer_status unused wraps -> 1
+get_buffer_status unused beyond -> 1
+get_header_map_size size wraps -> 6
+get_header_map_size size beyond -> 6
+get_header_map_pairs data wraps -> 6
+get_header_map_pairs data beyond -> 6
+get_header_map_pairs size wraps -> 6
+get_header_map_pairs size beyond -> 6
+set_header_map_pairs pairs wraps -> 6
+set_header_map_pairs pairs beyond -> 6
+get_header_map_value key wraps -> 6
+get_header_map_value key beyond -> 6
+get_header_map_value data wraps -> 6
+get_header_map_value data beyond -> 6
+get_header_map_value size wraps -> 6
+get_header_map_value size beyond -> 6
+add_header_map_value key wraps -> 6
+add_header_map_value key beyond -> 6
+add_header_map_value value wraps -> 6
+add_header_map_value value beyond -> 6
+replace_header_map_value key wraps -> 6
+replace_header_map_value key beyond -> 6
+replace_header_map_value value wraps -> 6
+replace_header_map_value value beyond -> 6
+remove_header_map_value key wraps -> 6
+remove_header_map_value key beyond -> 6
+send_local_response details wraps -> 6
+send_local_response details beyond -> 6
+send_local_response body wraps -> 6
+send_local_response body beyond -> 6
+send_local_response headers wraps -> 6
+send_local_response headers beyond -> 6
+http_call upstream wraps -> 6
+http_call upstream beyond -> 6
+http_call headers wraps -> 6
+http_call headers beyond -> 6
+http_call body wraps -> 6
+http_call body beyond -> 6
+http_call trailers wraps -> 6
+http_call trailers beyond -> 6
+http_call call_id wraps -> 6
+http_call call_id beyond -> 6
+grpc_call upstream wraps -> 6
+grpc_call upstream beyond -> 6
+grpc_call service wraps -> 6
+grpc_call service beyond -> 6
+grpc_call method wraps -> 6
+grpc_call method beyond -> 6
+grpc_call metadata wraps -> 6
+grpc_call metadata beyond -> 6
+grpc_call message wraps -> 6
+grpc_call message beyond -> 6
+grpc_call call_id wraps -> 6
+grpc_call call_id beyond -> 6
+grpc_stream upstream wraps -> 6
+grpc_stream upstream beyond -> 6
+grpc_stream service wraps -> 6
+grpc_stream service beyond -> 6
+grpc_stream method wraps -> 6
+grpc_stream method beyond -> 6
+grpc_stream metadata wraps -> 6
+grpc_stream metadata beyond -> 6
+grpc_stream stream_id wraps -> 6
+grpc_stream stream_id beyond -> 6
+grpc_send message wraps -> 6
+grpc_send message beyond -> 6
+get_status code wraps -> 6
+get_status code beyond -> 6
+get_status data wraps -> 6
+get_status data beyond -> 6
+get_status size wraps -> 6
+get_status size beyond -> 6
+set_shared_data key wraps -> 6
+set_shared_data key beyond -> 6
+set_shared_data value wraps -> 6
+set_shared_data value beyond -> 6
+get_shared_data key wraps -> 6
+get_shared_data key beyond -> 6
+get_shared_data data wraps -> 6
+get_shared_data data beyond -> 6
+get_shared_data size wraps -> 6
+get_shared_data size beyond -> 6
+get_shared_data cas wraps -> 6
+get_shared_data cas beyond -> 6
+register_shared_queue name wraps -> 6
+register_shared_queue name beyond -> 6
+register_shared_queue queue_id wraps -> 6
+register_shared_queue queue_id beyond -> 6
+resolve_shared_queue vm_id wraps -> 6
+resolve_shared_queue vm_id beyond -> 6
+resolve_shared_queue name wraps -> 6
+resolve_shared_queue name beyond -> 6
+resolve_shared_queue queue_id wraps -> 1
+resolve_shared_queue queue_id beyond -> 1
+enqueue_shared_queue value wraps -> 6
+enqueue_shared_queue value beyond -> 6
+dequeue_shared_queue data wraps -> 6
+dequeue_shared_queue data beyond -> 6
+dequeue_shared_queue size wraps -> 6
+dequeue_shared_queue size beyond -> 6
+define_metric name wraps -> 6
+define_metric name beyond -> 6
+define_metric metric_id wraps -> 6
+define_metric metric_id beyond -> 6
+get_metric value wraps -> 1
+get_metric value beyond -> 1
+get_property path wraps -> 6
+get_property path beyond -> 6
+get_property data wraps -> 6
+get_property data beyond -> 6
+get_property size wraps -> 6
+get_property size beyond -> 6
+set_property path wraps -> 6
+set_property path beyond -> 6
+set_property value wraps -> 6
+set_property value beyond -> 6
+call_foreign_function name wraps -> 6
+call_foreign_function name beyond -> 6
+call_foreign_function arguments wraps -> 1
+call_foreign_function arguments beyond -> 1
+call_foreign_function data wraps -> 1
+call_foreign_function data beyond -> 1
+call_foreign_function size wraps -> 1
+call_foreign_function size beyond -> 1
+random_get buffer wraps -> 21
+random_get buffer beyond -> 21
+fd_write iovec wraps -> 21
+fd_write iovec beyond -> 21
+fd_write iovec many -> 21
+fd_write written wraps -> 21
+fd_write written beyond -> 21
+environ_sizes_get count wraps -> 21
+environ_sizes_get count beyond -> 21
+environ_sizes_get size wraps -> 21
+environ_sizes_get size beyond -> 21
+clock_time_get time wraps -> 21
+clock_time_get time beyond -> 21
