@@ -291,6 +291,17 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
 // No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
 void proxy_wasm_request_bypass(void *r);
 
+// Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
+// no plugin sees more of the request `r`, but for its end.
+//
+// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+//
+// # Safety
+// `(body, body_len)` is a string.
+int proxy_wasm_request_keep_body(void *r,
+                                 const char *body,
+                                 size_t body_len);
+
 // Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
 // A request that ends with its body owed leaves an error in the log.
 void proxy_wasm_request_owes_body(void *r,
@@ -401,6 +412,17 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
 
 // No plugin sees more of the request `r`, but for its end: all that runs on it answers 0 from now on.
 void proxy_wasm_request_bypass(void *r);
+
+// Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
+// no plugin sees more of the request `r`, but for its end.
+//
+// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+//
+// # Safety
+// `(body, body_len)` is a string.
+int proxy_wasm_request_keep_body(void *r,
+                                 const char *body,
+                                 size_t body_len);
 
 // Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
 // A request that ends with its body owed leaves an error in the log.

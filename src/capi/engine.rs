@@ -58,6 +58,7 @@ pub fn current() -> Result<&'static dyn Engine<VmState>, engine::Error> {
 /// `errlen` points at the size of the writable buffer `errbuf`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_init(errbuf: *mut c_char, errlen: *mut usize) -> c_int {
+    nginx::body_filter::forget();
     guard(-1, || match nginx::symbols() {
         Ok(_) => 0,
         // SAFETY: the caller says so of the error buffer.

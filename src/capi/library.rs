@@ -3,7 +3,7 @@
 use std::backtrace::Backtrace;
 use std::panic;
 
-use super::engine;
+use super::{engine, worker};
 use crate::abi::types::LogLevel;
 use crate::nginx;
 use crate::plugin::process;
@@ -15,6 +15,7 @@ static LOADED: extern "C" fn() = loaded;
 extern "C" fn loaded() {
     never_unwind_callers();
     nginx::set_engine_hook(|name| engine::check(name).map(|_| ()));
+    nginx::body_filter::set_body_hook(worker::replacement);
     // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
     unsafe { libc::pthread_atfork(None, None, Some(forked)) };
 }

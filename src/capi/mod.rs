@@ -30,8 +30,8 @@ pub use plugin::{
     proxy_wasm_plugin_new,
 };
 pub use stream::{
-    ProxyWasmOutcome, proxy_wasm_request_bypass, proxy_wasm_request_owes_body,
-    proxy_wasm_stream_request_body, proxy_wasm_stream_request_headers,
-    proxy_wasm_stream_response_body, proxy_wasm_stream_response_headers,
-    proxy_wasm_worker_requests,
+    ProxyWasmOutcome, proxy_wasm_request_bypass, proxy_wasm_request_keep_body,
+    proxy_wasm_request_owes_body, proxy_wasm_stream_request_body,
+    proxy_wasm_stream_request_headers, proxy_wasm_stream_response_body,
+    proxy_wasm_stream_response_headers, proxy_wasm_worker_requests,
 };

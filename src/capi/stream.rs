@@ -169,6 +169,26 @@ pub extern "C" fn proxy_wasm_request_bypass(r: *mut c_void) {
     guard((), || worker::bypass(r));
 }
 
+/// Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
+/// no plugin sees more of the request `r`, but for its end.
+///
+/// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+///
+/// # Safety
+/// `(body, body_len)` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_request_keep_body(
+    r: *mut c_void,
+    body: *const c_char,
+    body_len: usize,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: the caller says that it is a string.
+        let body = unsafe { bytes(body, body_len) };
+        if worker::keep_body(r, body) { 0 } else { -1 }
+    })
+}
+
 /// Says that the body of a local response to the request `r` from a response phase has still to be sent (1), or that it has been (0).
 /// A request that ends with its body owed leaves an error in the log.
 #[unsafe(no_mangle)]

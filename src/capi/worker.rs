@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::abi::host::{HttpStream, LocalResponse};
 use crate::abi::types::LogLevel;
+use crate::nginx::body_filter::Replacement;
 use crate::nginx::{self, PathChange, Phase, Request};
 use crate::plugin::{Error, PluginContext, Stream};
 
@@ -18,8 +19,19 @@ struct Entry {
     streams: Vec<Rc<Stream>>,
     /// No plugin is to see more of it.
     bypassed: bool,
-    /// A local response took the place of one whose headers were about to be sent: its body is the body filter's to send.
-    owes_body: bool,
+    /// A local response took the place of one whose headers were about to be sent.
+    body: LocalBody,
+}
+
+/// The body of a local response from a response phase.
+enum LocalBody {
+    None,
+    /// Lua's body filter has to send it.
+    Owed,
+    /// Our own body filter has to send it.
+    Kept(Vec<u8>),
+    /// It was sent.
+    Sent,
 }
 
 /// What a request has to run a callback on.
@@ -121,7 +133,7 @@ unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
         request: Rc::clone(&request),
         streams: Vec::new(),
         bypassed: false,
-        owes_body: false,
+        body: LocalBody::None,
     };
     WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
     Ok(Some(request))
@@ -132,9 +144,47 @@ pub fn bypass(r: *mut c_void) {
     with_entry(r, |entry| entry.bypassed = true);
 }
 
-/// Whether the body of a local response to the request `r` has still to be sent.
+/// Keeps the body of a local response for our own body filter, and no plugin sees more of the request. False where there is no such
+/// filter.
+pub fn keep_body(r: *mut c_void, body: &[u8]) -> bool {
+    if !nginx::body_filter::is_installed() {
+        return false;
+    }
+    with_entry(r, |entry| {
+        if let LocalBody::None = entry.body {
+            nginx::body_filter::count_replacing(true);
+        }
+        entry.body = LocalBody::Kept(body.to_vec());
+        entry.bypassed = true;
+    });
+    true
+}
+
+/// Whether the body of a local response to the request `r` has still to be sent by Lua.
 pub fn set_owes_body(r: *mut c_void, owes: bool) {
-    with_entry(r, |entry| entry.owes_body = owes);
+    with_entry(r, |entry| {
+        entry.body = if owes {
+            LocalBody::Owed
+        } else {
+            LocalBody::None
+        };
+    });
+}
+
+/// What our body filter is to do with the body of the request `r`.
+pub fn replacement(r: *mut c_void) -> Replacement {
+    let mut answer = Replacement::None;
+    with_entry(r, |entry| {
+        answer = match std::mem::replace(&mut entry.body, LocalBody::Sent) {
+            LocalBody::Kept(body) => Replacement::Now(body),
+            LocalBody::Sent => Replacement::Done,
+            other => {
+                entry.body = other;
+                Replacement::None
+            }
+        };
+    });
+    answer
 }
 
 fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
@@ -151,7 +201,10 @@ extern "C" fn ended(r: *mut c_void) {
         let entry = WORKER.with_borrow_mut(|worker| worker.requests.remove(&(r as usize)));
         if let Some(entry) = entry {
             entry.request.set_phase(Phase::Log);
-            if entry.owes_body {
+            if let LocalBody::Kept(_) | LocalBody::Sent = entry.body {
+                nginx::body_filter::count_replacing(false);
+            }
+            if let LocalBody::Owed = entry.body {
                 entry.request.log(
                     LogLevel::Error,
                     b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",

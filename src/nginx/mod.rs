@@ -8,6 +8,7 @@
 //! Only `abi::host` and `abi::types` may be used here. Start reading at `request.rs`.
 
 mod attributes;
+pub mod body_filter;
 mod cleanup;
 mod encoding;
 mod headers;

@@ -62,6 +62,7 @@ int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context, void 
 int proxy_wasm_stream_response_headers(const struct ProxyWasmContext *context, void *r, const struct ProxyWasmHeader *response_headers, size_t response_headers_len, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
 void proxy_wasm_request_bypass(void *r);
+int proxy_wasm_request_keep_body(void *r, const char *body, size_t body_len);
 void proxy_wasm_request_owes_body(void *r, int owes);
 size_t proxy_wasm_worker_requests(void);
 ]]

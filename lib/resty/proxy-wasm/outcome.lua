@@ -152,10 +152,16 @@ local function replace_response()
         ngx.header["content-type"] = "text/plain"
     end
 
+    local r = get_request()
+    if lib.proxy_wasm_request_keep_body(r, body, #body) == 0 then
+        return
+    end
+
+    -- without load_module the body is for the body filter in Lua to send
     ngx.ctx.proxy_wasm_body = body
 
     if ngx.req.get_method() ~= "HEAD" and status >= 200 and status ~= 204 and status ~= 304 then
-        lib.proxy_wasm_request_owes_body(get_request(), 1)
+        lib.proxy_wasm_request_owes_body(r, 1)
     end
 
     -- APISIX asks through this variable whether its body filter is to call the plugin

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use layout::{NgxCommand, NgxConf, NgxHttpModule, NgxModule, NgxStr, Shared};
 
+use super::body_filter;
 use super::symbols::find;
 
 /// Decides whether an engine of this name can be used. If not, the text is the error that nginx reports.
@@ -59,7 +60,7 @@ const NAME: &CStr = c"ngx_http_proxy_wasm_module";
 
 static HTTP: Shared<NgxHttpModule> = Shared::new(NgxHttpModule {
     preconfiguration: None,
-    postconfiguration: None,
+    postconfiguration: Some(body_filter::install),
     create_main_conf: Some(begin),
     others: [0; 5],
 });

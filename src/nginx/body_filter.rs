@@ -1,0 +1,216 @@
+//! A body filter of our own: it puts another body in the place of the one that a response has, for a response that was replaced when
+//! its headers were about to be sent. It is there for those who load the library with `load_module`.
+
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use super::symbols::{RequestPtr, find, symbols};
+
+/// `ngx_buf_t`: unchanged since nginx 0.8.
+#[repr(C)]
+struct Buf {
+    pos: *mut u8,
+    last: *mut u8,
+    file_pos: i64,
+    file_last: i64,
+    start: *mut u8,
+    end: *mut u8,
+    tag: *mut c_void,
+    file: *mut c_void,
+    shadow: *mut c_void,
+    flags: u32,
+    num: i32,
+}
+
+/// `ngx_chain_t`.
+#[repr(C)]
+struct Chain {
+    buf: *mut Buf,
+    next: *mut Chain,
+}
+
+const _: () = assert!(size_of::<Buf>() == 80);
+
+/// Bits of `ngx_buf_t`, in the order of their declaration.
+const MEMORY: u32 = 1 << 1;
+const FLUSH: u32 = 1 << 5;
+const LAST_BUF: u32 = 1 << 7;
+const LAST_IN_CHAIN: u32 = 1 << 8;
+/// What a buffer says about the response and not about its own bytes.
+const MARKS: u32 = FLUSH | LAST_BUF | LAST_IN_CHAIN;
+
+/// What becomes of the body of a response.
+pub enum Replacement {
+    /// Nothing: it goes on.
+    None,
+    /// These bytes go out, and nothing of it.
+    Now(Vec<u8>),
+    /// They have gone out.
+    Done,
+}
+
+/// Asks what becomes of the body of a request's response.
+pub type BodyHook = fn(RequestPtr) -> Replacement;
+
+type Filter = unsafe extern "C" fn(RequestPtr, *mut Chain) -> isize;
+
+const NGX_OK: isize = 0;
+const NGX_ERROR: isize = -1;
+
+static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+static NEXT: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// How many responses of this process are to be replaced: with none, which is nearly always, the filter does nothing.
+static REPLACING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the filter is there.
+pub fn is_installed() -> bool {
+    INSTALLED.load(Ordering::Relaxed)
+}
+
+/// A Lua VM begins: with a new configuration, which may lack `load_module`. Where it does not, nginx calls [`install`] after this.
+pub fn forget() {
+    INSTALLED.store(false, Ordering::Relaxed);
+}
+
+/// Says what to ask for each response while one is to be replaced.
+pub fn set_body_hook(hook: BodyHook) {
+    HOOK.store(hook as *mut (), Ordering::Relaxed);
+}
+
+/// One more response is to be replaced, or one less.
+pub fn count_replacing(more: bool) {
+    if more {
+        REPLACING.fetch_add(1, Ordering::Relaxed);
+    } else {
+        REPLACING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Puts the filter in front of those that are there (`postconfiguration`).
+pub extern "C" fn install(_: *mut c_void) -> isize {
+    if let Some(top) = find(c"ngx_http_top_body_filter") {
+        let top: *mut *mut c_void = top.cast();
+        // SAFETY: nginx exports a variable of this name that holds the first body filter, and reads it only once the configuration
+        // is complete.
+        unsafe {
+            NEXT.store(*top, Ordering::Relaxed);
+            *top = filter as *mut c_void;
+        }
+        INSTALLED.store(true, Ordering::Relaxed);
+    }
+    NGX_OK
+}
+
+unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {
+    // SAFETY: `install` has put the filter that was first before there, and nothing calls this one before.
+    let next: Filter = unsafe { std::mem::transmute(NEXT.load(Ordering::Relaxed)) };
+    let replacement = if REPLACING.load(Ordering::Relaxed) == 0 {
+        Replacement::None
+    } else {
+        ask(r)
+    };
+    let output = match replacement {
+        Replacement::None => input,
+        Replacement::Now(body) => {
+            // SAFETY: nginx gives a chain of its own buffers.
+            let marks = unsafe { consume(input) };
+            match buffer(r, &body, marks) {
+                Some(output) => output,
+                None => return NGX_ERROR,
+            }
+        }
+        Replacement::Done => {
+            // SAFETY: as above.
+            let marks = unsafe { consume(input) };
+            if marks == 0 {
+                ptr::null_mut()
+            } else {
+                match buffer(r, &[], marks) {
+                    Some(output) => output,
+                    None => return NGX_ERROR,
+                }
+            }
+        }
+    };
+    // SAFETY: the next filter is called as this one was.
+    unsafe { next(r, output) }
+}
+
+fn ask(r: RequestPtr) -> Replacement {
+    let hook = HOOK.load(Ordering::Relaxed);
+    if hook.is_null() {
+        return Replacement::None;
+    }
+    // SAFETY: `set_body_hook` has put a function of this type there.
+    let hook: BodyHook = unsafe { std::mem::transmute(hook) };
+    hook(r)
+}
+
+/// Takes all bytes of a chain for sent, and gives the marks of its buffers.
+///
+/// # Safety
+/// `chain` is one of nginx's buffers, or null.
+unsafe fn consume(mut chain: *mut Chain) -> u32 {
+    let mut marks = 0;
+    // SAFETY: the caller says that these are nginx's links and buffers; each has a buffer.
+    while let Some(link) = unsafe { chain.as_mut() } {
+        // SAFETY: as above.
+        let buf = unsafe { &mut *link.buf };
+        marks |= buf.flags & MARKS;
+        buf.pos = buf.last;
+        buf.file_pos = buf.file_last;
+        chain = link.next;
+    }
+    marks
+}
+
+/// A chain of one buffer with a copy of these bytes, in the request's memory. `None` where there is no memory. A buffer without bytes
+/// has to have marks.
+fn buffer(r: RequestPtr, bytes: &[u8], marks: u32) -> Option<*mut Chain> {
+    if bytes.is_empty() && marks == 0 {
+        return Some(ptr::null_mut());
+    }
+    let symbols = symbols().ok()?;
+    let head = size_of::<Chain>() + size_of::<Buf>();
+    // SAFETY: nginx has just given this request to the filter. The record has no handler: it only carries the memory.
+    let record = unsafe { (symbols.http_cleanup_add)(r, head + bytes.len()).as_mut() }?;
+    let memory: *mut u8 = record.data.cast();
+    if memory.is_null() {
+        return None;
+    }
+    // SAFETY: nginx's memory is aligned for any of its structures, has room for a link, a buffer and the bytes, and lasts as long as
+    // the request.
+    unsafe {
+        let chain: *mut Chain = memory.cast();
+        let buf: *mut Buf = memory.add(size_of::<Chain>()).cast();
+        let data = memory.add(head);
+        ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+        let (start, end, kind) = if bytes.is_empty() {
+            (ptr::null_mut(), ptr::null_mut(), 0)
+        } else {
+            (data, data.add(bytes.len()), MEMORY)
+        };
+        buf.write(Buf {
+            pos: start,
+            last: end,
+            file_pos: 0,
+            file_last: 0,
+            start,
+            end,
+            tag: ptr::null_mut(),
+            file: ptr::null_mut(),
+            shadow: ptr::null_mut(),
+            flags: marks | kind,
+            num: 0,
+        });
+        chain.write(Chain {
+            buf,
+            next: ptr::null_mut(),
+        });
+        Some(chain)
+    }
+}
