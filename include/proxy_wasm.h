@@ -99,7 +99,9 @@ void proxy_wasm_context_free(struct ProxyWasmContext *context);
 // `context` came from `proxy_wasm_context_new`.
 int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 
-// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other.
+// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
+//
+// `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
 //
 // Returns 0, or -1.
 //
@@ -107,7 +109,8 @@ int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 //
 // # Safety
 // `errlen` points at the size of the writable buffer `errbuf`.
-int proxy_wasm_init(char *errbuf,
+int proxy_wasm_init(int configuring,
+                    char *errbuf,
                     size_t *errlen);
 
 // Chooses the engine where no directive does.
@@ -156,7 +159,9 @@ void proxy_wasm_context_free(struct ProxyWasmContext *context);
 // `context` came from `proxy_wasm_context_new`.
 int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 
-// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other.
+// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
+//
+// `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
 //
 // Returns 0, or -1.
 //
@@ -164,7 +169,8 @@ int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 //
 // # Safety
 // `errlen` points at the size of the writable buffer `errbuf`.
-int proxy_wasm_init(char *errbuf,
+int proxy_wasm_init(int configuring,
+                    char *errbuf,
                     size_t *errlen);
 
 // Chooses the engine where no directive does.
@@ -294,7 +300,7 @@ void proxy_wasm_request_bypass(void *r);
 // Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
 // no plugin sees more of the request `r`, but for its end.
 //
-// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+// Returns 0; or -1 where there is no such filter, because nginx learnt of the library only after it had read its configuration.
 //
 // # Safety
 // `(body, body_len)` is a string.
@@ -416,7 +422,7 @@ void proxy_wasm_request_bypass(void *r);
 // Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
 // no plugin sees more of the request `r`, but for its end.
 //
-// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+// Returns 0; or -1 where there is no such filter, because nginx learnt of the library only after it had read its configuration.
 //
 // # Safety
 // `(body, body_len)` is a string.

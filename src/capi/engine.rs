@@ -48,7 +48,9 @@ pub fn current() -> Result<&'static dyn Engine<VmState>, engine::Error> {
     Ok(WASMTIME.get_or_init(|| engine))
 }
 
-/// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other.
+/// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
+///
+/// `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
 ///
 /// Returns 0, or -1.
 ///
@@ -57,10 +59,16 @@ pub fn current() -> Result<&'static dyn Engine<VmState>, engine::Error> {
 /// # Safety
 /// `errlen` points at the size of the writable buffer `errbuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn proxy_wasm_init(errbuf: *mut c_char, errlen: *mut usize) -> c_int {
-    nginx::body_filter::forget();
+pub unsafe extern "C" fn proxy_wasm_init(
+    configuring: c_int,
+    errbuf: *mut c_char,
+    errlen: *mut usize,
+) -> c_int {
     guard(-1, || match nginx::symbols() {
-        Ok(_) => 0,
+        Ok(_) => {
+            nginx::begin_configuration(configuring != 0);
+            0
+        }
         // SAFETY: the caller says so of the error buffer.
         Err(missing) => unsafe { fail(&missing.to_string(), errbuf, errlen) },
     })

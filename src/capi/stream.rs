@@ -172,7 +172,7 @@ pub extern "C" fn proxy_wasm_request_bypass(r: *mut c_void) {
 /// Keeps the body of a local response from a response phase: the library's own body filter sends it in the place of the response's, and
 /// no plugin sees more of the request `r`, but for its end.
 ///
-/// Returns 0; or -1 where nginx did not load the library with `load_module` and there is no such filter.
+/// Returns 0; or -1 where there is no such filter, because nginx learnt of the library only after it had read its configuration.
 ///
 /// # Safety
 /// `(body, body_len)` is a string.

@@ -1,5 +1,5 @@
 //! A body filter of our own: it puts another body in the place of the one that a response has, for a response that was replaced when
-//! its headers were about to be sent. It is there for those who load the library with `load_module`.
+//! its headers were about to be sent.
 
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -56,7 +56,6 @@ pub type BodyHook = fn(RequestPtr) -> Replacement;
 
 type Filter = unsafe extern "C" fn(RequestPtr, *mut Chain) -> isize;
 
-const NGX_OK: isize = 0;
 const NGX_ERROR: isize = -1;
 
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -71,7 +70,7 @@ pub fn is_installed() -> bool {
     INSTALLED.load(Ordering::Relaxed)
 }
 
-/// A Lua VM begins: with a new configuration, which may lack `load_module`. Where it does not, nginx calls [`install`] after this.
+/// A Lua VM begins, with a new configuration or without: of a filter that was there before, nginx may know nothing any more.
 pub fn forget() {
     INSTALLED.store(false, Ordering::Relaxed);
 }
@@ -90,8 +89,9 @@ pub fn count_replacing(more: bool) {
     }
 }
 
-/// Puts the filter in front of those that are there (`postconfiguration`).
-pub extern "C" fn install(_: *mut c_void) -> isize {
+/// Puts the filter in front of those that are there. To be called once while nginx reads a configuration, which has made the list of
+/// filters anew.
+pub fn install() {
     if let Some(top) = find(c"ngx_http_top_body_filter") {
         let top: *mut *mut c_void = top.cast();
         // SAFETY: nginx exports a variable of this name that holds the first body filter, and reads it only once the configuration
@@ -102,7 +102,6 @@ pub extern "C" fn install(_: *mut c_void) -> isize {
         }
         INSTALLED.store(true, Ordering::Relaxed);
     }
-    NGX_OK
 }
 
 unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {

@@ -44,7 +44,7 @@ typedef struct ProxyWasmOutcome {
     int grpc_status;
 } ProxyWasmOutcome;
 
-int proxy_wasm_init(char *errbuf, size_t *errlen);
+int proxy_wasm_init(int configuring, char *errbuf, size_t *errlen);
 int proxy_wasm_engine_set(const char *name, size_t name_len, char *errbuf, size_t *errlen);
 int proxy_wasm_engine_get(struct ProxyWasmStr *name);
 
@@ -144,7 +144,7 @@ end
 
 _M.lib = load_library()
 
-if _M.lib.proxy_wasm_init(_M.error_buffer()) ~= 0 then
+if _M.lib.proxy_wasm_init(ngx.get_phase() == "init" and 1 or 0, _M.error_buffer()) ~= 0 then
     fail(_M.error_text())
 end
 

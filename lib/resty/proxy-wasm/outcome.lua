@@ -157,7 +157,7 @@ local function replace_response()
         return
     end
 
-    -- without load_module the body is for the body filter in Lua to send
+    -- the library has no filter in nginx: the body is for the body filter in Lua to send
     ngx.ctx.proxy_wasm_body = body
 
     if ngx.req.get_method() ~= "HEAD" and status >= 200 and status ~= 204 and status ~= 304 then

@@ -60,7 +60,7 @@ const NAME: &CStr = c"ngx_http_proxy_wasm_module";
 
 static HTTP: Shared<NgxHttpModule> = Shared::new(NgxHttpModule {
     preconfiguration: None,
-    postconfiguration: Some(body_filter::install),
+    postconfiguration: Some(complete),
     create_main_conf: Some(begin),
     others: [0; 5],
 });
@@ -172,6 +172,21 @@ extern "C" fn begin(_: *mut NgxConf) -> *mut c_void {
     state.read = None;
     // nginx wants something that is not null and never looks at it.
     HTTP.get().cast()
+}
+
+/// A configuration was read (`postconfiguration`), and Lua's `init_by_lua*` has run.
+extern "C" fn complete(_: *mut c_void) -> isize {
+    body_filter::install();
+    0
+}
+
+/// A Lua VM begins; `configuring` says that it does with a configuration. Where nginx does not know this module, nothing else tells
+/// that one does.
+pub fn begin_configuration(configuring: bool) {
+    body_filter::forget();
+    if configuring && !STATE.lock().reading {
+        body_filter::install();
+    }
 }
 
 /// A configuration was good (`init_module`).
