@@ -37,6 +37,25 @@ pub struct PluginInfo {
     pub abi: AbiVersion,
 }
 
+/// What a plugin prints to.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    fn level(self) -> LogLevel {
+        match self {
+            Self::Stdout => LogLevel::Info,
+            Self::Stderr => LogLevel::Error,
+        }
+    }
+}
+
+/// The longest line that is waited for.
+const LONGEST_LINE: usize = 8 * 1024;
+
 /// The state behind one VM instance.
 pub struct VmState {
     pub plugin: Rc<PluginInfo>,
@@ -52,6 +71,8 @@ pub struct VmState {
     /// The answer of the last foreign function or call, for buffers that outlive one hostcall.
     pub foreign_arguments: Vec<u8>,
     pub(super) scratch: Vec<u8>,
+    /// What was printed and has no newline yet, by [`Output`].
+    unfinished: [Vec<u8>; 2],
 }
 
 impl VmState {
@@ -66,6 +87,7 @@ impl VmState {
             done_called: false,
             foreign_arguments: Vec::new(),
             scratch: Vec::new(),
+            unfinished: [const { Vec::new() }; 2],
         }
     }
 
@@ -114,6 +136,32 @@ impl VmState {
         });
     }
 
+    /// Prints to the log, where a newline ends a record.
+    pub fn print(&mut self, output: Output, bytes: &[u8]) {
+        let mut line = std::mem::take(&mut self.unfinished[output as usize]);
+        line.extend_from_slice(bytes);
+        let end = match bytes.iter().rposition(|b| *b == b'\n') {
+            Some(newline) => line.len() - bytes.len() + newline + 1,
+            None if line.len() > LONGEST_LINE => line.len(),
+            None => 0,
+        };
+        let text = line[..end].trim_ascii_end();
+        if !text.is_empty() {
+            self.log(output.level(), text);
+        }
+        line.drain(..end);
+        self.unfinished[output as usize] = line;
+    }
+
+    /// A callback is over: what it printed is finished.
+    pub fn finish_output(&mut self) {
+        for output in [Output::Stdout, Output::Stderr] {
+            if !self.unfinished[output as usize].is_empty() {
+                self.print(output, b"\n");
+            }
+        }
+    }
+
     /// The least severe level that the proxy's log keeps.
     pub fn log_level(&self) -> LogLevel {
         match self.stream() {
@@ -125,6 +173,7 @@ impl VmState {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::abi::testing::FakeGuest;
 
     #[test]
@@ -137,5 +186,43 @@ mod tests {
         assert_eq!(guest.state.root().unwrap().tick_period, 5);
         guest.state.current = 0;
         assert!(guest.state.root().is_none() && guest.state.root_mut().is_none());
+    }
+
+    #[test]
+    fn what_is_printed_piece_by_piece_is_one_record_for_each_line() {
+        let mut guest = FakeGuest::new();
+        for piece in [
+            &b"goroutine "[..],
+            b"1",
+            b" [running]",
+            b":\nma",
+            b"in\n",
+            b"\n",
+        ] {
+            guest.state.print(Output::Stderr, piece);
+        }
+        guest.state.print(Output::Stdout, b"and the rest");
+        let records = |guest: &FakeGuest| -> Vec<String> {
+            let logs = guest.host.logs.borrow();
+            logs.iter().map(|(_, record)| record.clone()).collect()
+        };
+        let lines = [
+            "proxy-wasm test: goroutine 1 [running]:",
+            "proxy-wasm test: main",
+        ];
+        assert_eq!(records(&guest), lines);
+        guest.state.finish_output();
+        guest.state.finish_output();
+        assert_eq!(records(&guest)[2..], ["proxy-wasm test: and the rest"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_waited_for() {
+        let mut guest = FakeGuest::new();
+        for _ in 0..3 * LONGEST_LINE / 1000 {
+            guest.state.print(Output::Stdout, &[b'x'; 1000]);
+        }
+        assert!(!guest.host.logs.borrow().is_empty());
+        assert!(guest.state.unfinished[0].len() <= LONGEST_LINE);
     }
 }

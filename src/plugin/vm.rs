@@ -41,8 +41,9 @@ impl Vm {
         };
         for entry in entries {
             if let Some(func) = instance.func(entry) {
-                abi::call(&mut *instance, func, &[])
-                    .map_err(|trap| report(instance.state(), entry, &trap))?;
+                let result = abi::call(&mut *instance, func, &[]);
+                instance.state().finish_output();
+                result.map_err(|trap| report(instance.state(), entry, &trap))?;
             }
         }
         Ok(Self {
@@ -143,7 +144,9 @@ impl Vm {
         let state = instance.state();
         state.current = context;
         state.phase = phase;
-        let value = abi::call(&mut **instance, func, args).map_err(|trap| {
+        let result = abi::call(&mut **instance, func, args);
+        instance.state().finish_output();
+        let value = result.map_err(|trap| {
             self.poisoned.set(true);
             report(instance.state(), name, &trap)
         })?;

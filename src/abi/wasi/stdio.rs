@@ -1,6 +1,6 @@
 use super::errno::{Answer, Errno};
 use crate::abi::guest::{Vm, slice};
-use crate::abi::types::LogLevel;
+use crate::abi::vm::Output;
 
 pub const STDIN: u32 = 0;
 pub const STDOUT: u32 = 1;
@@ -24,14 +24,14 @@ pub fn fd_read(vm: &mut Vm<'_>, fd: u32, nread: u32) -> Answer {
     Ok(vm.write_u32(nread, 0)?)
 }
 
-/// `fd_write`: each write is one message in the log, without its last newline; standard output's is info, standard error's an
-/// error.
+/// `fd_write`: each line is a record in the log; standard output's is info, standard error's an error. What has no newline yet waits for it,
+/// or for the end of the callback: Go's runtime writes a stack trace word by word.
 ///
 /// `BADF` for any other file, `FAULT` for more than 1024 pieces or one outside memory; then nothing is logged.
 pub fn fd_write(vm: &mut Vm<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u32) -> Answer {
-    let level = match fd {
-        STDOUT => LogLevel::Info,
-        STDERR => LogLevel::Error,
+    let stream = match fd {
+        STDOUT => Output::Stdout,
+        STDERR => Output::Stderr,
         _ => return Err(Errno::Badf.into()),
     };
     if iovs_len > MAX_IOVECS {
@@ -51,10 +51,7 @@ pub fn fd_write(vm: &mut Vm<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u3
         let room = MAX_MESSAGE - message.len();
         message.extend_from_slice(&piece[..piece.len().min(room)]);
     }
-    let message = message.strip_suffix(b"\n").unwrap_or(&message);
-    if !message.is_empty() {
-        state.log(level, message);
-    }
+    state.print(stream, &message);
     Ok(vm.write_u32(nwritten, written)?)
 }
 
@@ -90,6 +87,7 @@ pub fn refuse(fd: u32, errno: Errno) -> Answer {
 mod tests {
     use super::*;
     use crate::abi::testing::FakeGuest;
+    use crate::abi::types::LogLevel;
 
     /// Writes the pieces and gives the errno and the number of bytes written.
     fn write(guest: &mut FakeGuest, fd: u64, pieces: &[&[u8]]) -> (u64, u32) {
@@ -102,10 +100,9 @@ mod tests {
         let iovs = guest.put(&iovs);
         let nwritten = guest.put(&[0xee; 4]);
         let args = [fd, iovs, pieces.len() as u64, nwritten];
-        (
-            guest.import("fd_write", &args).unwrap(),
-            guest.u32_at(nwritten),
-        )
+        let answer = guest.import("fd_write", &args).unwrap();
+        guest.state.finish_output();
+        (answer, guest.u32_at(nwritten))
     }
 
     #[test]
