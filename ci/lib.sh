@@ -144,12 +144,23 @@ debian_sources() {
     [[ $suite == sid ]] || echo "deb [signed-by=$key] $security $suite-security main"
 }
 
+# debian_mirror LABEL: where the system gets that archive from.
 debian_mirror() {
     local found
+    found="$(find_mirror "$1")"
+    if [[ ! $found ]]; then
+        # What an archive is called is known only once its lists are there.
+        [[ $EUID != 0 ]] || apt-get update >&2
+        found="$(find_mirror "$1")"
+    fi
+    [[ $found ]] || die "apt knows no mirror of $1: look at its sources and run apt-get update"
+    echo "$found"
+}
+
+find_mirror() {
     # shellcheck disable=SC2016 # apt expands these
-    found="$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-        awk -v label="$1" '$1 == label && !seen++ { print $2 }')"
-    echo "${found:-$2}"
+    apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v label="$1" '$1 == label && !seen++ { print $2 }'
 }
 
 # `openresty` in PATH is a link to its nginx.
