@@ -23,7 +23,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn generate() -> String {
-    let mut builder = cbindgen::Builder::new().with_config(cbindgen::Config {
+    let builder = cbindgen::Builder::new().with_config(cbindgen::Config {
         language: cbindgen::Language::C,
         style: cbindgen::Style::Both,
         pragma_once: true,
@@ -38,9 +38,8 @@ fn generate() -> String {
         ),
         ..cbindgen::Config::default()
     });
-    for source in sources() {
-        builder = builder.with_src(source);
-    }
+    // It finds the other files through this one; naming them too would declare everything twice.
+    let builder = builder.with_src(root().join("src/capi/mod.rs"));
     let mut out = Vec::new();
     builder.generate().expect("src/capi parses").write(&mut out);
     String::from_utf8(out).unwrap()

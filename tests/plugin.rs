@@ -157,6 +157,10 @@ impl HttpStream for TestStream {
 
     fn close(&self) {}
 
+    fn is_over(&self) -> bool {
+        false
+    }
+
     fn request_has_no_body(&self) -> bool {
         !self.has_body
     }

@@ -104,9 +104,7 @@ pub trait HttpStream {
     fn close(&self);
 
     /// Whether the plugin has sent a local response or closed the request, so that nothing is left to resume.
-    fn is_over(&self) -> bool {
-        false
-    }
+    fn is_over(&self) -> bool;
 
     /// Forgets what was decided by the proxy about the request's route. nginx keeps no such cache.
     fn clear_route_cache(&self) {}

@@ -2,7 +2,7 @@ use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
 use super::boundary::{bytes, guard, log_error};
-use super::plugin::{ProxyWasmPlugin, flags};
+use super::plugin::ProxyWasmPlugin;
 use crate::plugin::{Error, PluginContext};
 
 /// A plugin context, as C sees it.
@@ -28,13 +28,13 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
 ) -> c_int {
     guard(-1, || {
         // SAFETY: the caller says that it is a plugin.
-        let plugin = unsafe { &(*plugin).0 };
+        let ProxyWasmPlugin { plugin, flags } = unsafe { &*plugin };
         // SAFETY: the caller says that it is a string.
         let config = unsafe { bytes(config, config_len) };
         match PluginContext::new(Rc::clone(plugin), config) {
             Ok(made) => {
                 let made = Box::new(ProxyWasmContext {
-                    flags: flags(made.plugin()),
+                    flags: *flags,
                     context: Rc::new(made),
                 });
                 // SAFETY: the caller says that it is writable.

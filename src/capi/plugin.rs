@@ -11,7 +11,10 @@ use crate::abi::types::AbiVersion;
 use crate::plugin::{Options, Plugin};
 
 /// A loaded plugin, as C sees it.
-pub struct ProxyWasmPlugin(pub(super) Rc<Plugin>);
+pub struct ProxyWasmPlugin {
+    pub(super) plugin: Rc<Plugin>,
+    pub(super) flags: c_int,
+}
 
 /// The largest plugin file that is read.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -61,7 +64,10 @@ pub unsafe extern "C" fn proxy_wasm_plugin_new(
         let options = unsafe { headers(options, options_len) };
         match load(&String::from_utf8_lossy(name), path, options) {
             Ok(loaded) => {
-                let loaded = Box::new(ProxyWasmPlugin(Rc::new(loaded)));
+                let loaded = Box::new(ProxyWasmPlugin {
+                    flags: flags(&loaded),
+                    plugin: Rc::new(loaded),
+                });
                 // SAFETY: the caller says that it is writable.
                 unsafe { *plugin = Box::into_raw(loaded) };
                 0
@@ -145,13 +151,11 @@ pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
 /// `plugin` came from `proxy_wasm_plugin_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_plugin_flags(plugin: *const ProxyWasmPlugin) -> c_int {
-    guard(-1, || {
-        // SAFETY: the caller says that it is a plugin.
-        flags(unsafe { &(*plugin).0 })
-    })
+    // SAFETY: the caller says that it is a plugin.
+    unsafe { (*plugin).flags }
 }
 
-pub(super) fn flags(plugin: &Plugin) -> c_int {
+fn flags(plugin: &Plugin) -> c_int {
     let compiled = plugin.compiled();
     let flag = |present: bool, flag: c_int| if present { flag } else { 0 };
     flag(
@@ -188,7 +192,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_info(
 ) -> c_int {
     guard(-1, || {
         // SAFETY: the caller says that it is a plugin.
-        let plugin = unsafe { &(*plugin).0 };
+        let plugin = unsafe { &(*plugin).plugin };
         worker::with_given_out(|out| {
             describe(plugin, &mut out.text);
             // SAFETY: the caller says that it is writable.

@@ -26,7 +26,7 @@ pub const OUTCOME_ARGS: c_int = 32;
 pub const OUTCOME_PAUSED: c_int = 64;
 
 /// `r` is none that a client made.
-const NO_REQUEST: c_int = -2;
+pub const NO_REQUEST: c_int = -2;
 
 const CHANGES_BODY: c_int = FLAG_RESPONSE_BODY | FLAG_SETS_BODY;
 
@@ -97,7 +97,8 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_body(
     })
 }
 
-/// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response, or none for a plugin whose flags lack 4.
+/// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
+/// since the last call for this request, and for a plugin whose flags lack 4.
 ///
 /// Returns as `proxy_wasm_stream_request_headers`.
 ///
@@ -121,7 +122,9 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
                 Phase::ResponseHeaders,
                 outcome,
                 |request, stream, _| {
-                    request.set_response_headers(given);
+                    if !response_headers.is_null() {
+                        request.set_response_headers(given);
+                    }
                     stream.on_response_headers()?;
                     if (*context).flags & CHANGES_BODY == CHANGES_BODY {
                         clear_content_length(request);

@@ -112,28 +112,18 @@ unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {
     } else {
         ask(r)
     };
-    let output = match replacement {
-        Replacement::None => input,
-        Replacement::Now(body) => {
-            // SAFETY: nginx gives a chain of its own buffers.
-            let marks = unsafe { consume(input) };
-            match buffer(r, &body, marks) {
-                Some(output) => output,
-                None => return NGX_ERROR,
-            }
+    let body = match replacement {
+        Replacement::None => {
+            // SAFETY: the next filter is called as this one was.
+            return unsafe { next(r, input) };
         }
-        Replacement::Done => {
-            // SAFETY: as above.
-            let marks = unsafe { consume(input) };
-            if marks == 0 {
-                ptr::null_mut()
-            } else {
-                match buffer(r, &[], marks) {
-                    Some(output) => output,
-                    None => return NGX_ERROR,
-                }
-            }
-        }
+        Replacement::Now(body) => body,
+        Replacement::Done => Vec::new(),
+    };
+    // SAFETY: nginx gives a chain of its own buffers.
+    let marks = unsafe { consume(input) };
+    let Some(output) = buffer(r, &body, marks) else {
+        return NGX_ERROR;
     };
     // SAFETY: the next filter is called as this one was.
     unsafe { next(r, output) }
@@ -167,8 +157,8 @@ unsafe fn consume(mut chain: *mut Chain) -> u32 {
     marks
 }
 
-/// A chain of one buffer with a copy of these bytes, in the request's memory. `None` where there is no memory. A buffer without bytes
-/// has to have marks.
+/// A chain of one buffer with a copy of these bytes, in the request's memory; of none where there is nothing to say. `None` where
+/// there is no memory.
 fn buffer(r: RequestPtr, bytes: &[u8], marks: u32) -> Option<*mut Chain> {
     if bytes.is_empty() && marks == 0 {
         return Some(ptr::null_mut());

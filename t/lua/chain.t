@@ -654,3 +654,36 @@ end
 on_response_body args
 [error]
 [crit]
+
+
+
+=== TEST 34: a plugin sees all response headers with the changes of those before it, also behind one without the callback
+--- init_by_lua
+    chain = assert(wasm.chain{
+        { path = guests .. "script.wasm", conf = "on_response_headers get_header_map_pairs 2\non_log get_header_map_pairs 2" },
+        { path = wat .. "empty.wat" },
+        { path = guests .. "script-0-2-0.wasm", conf = [[
+            on_response_headers replace_header_map_value 2 x-a changed
+            on_response_headers add_header_map_value 2 x-b added
+            on_response_headers remove_header_map_value 2 x-c
+        ]] },
+    })
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.header["X-A"], ngx.header["X-C"] = "first", "gone"
+        ngx.say("hello")
+    }
+    header_filter_by_lua_block { chain:header_filter() }
+    body_filter_by_lua_block { return chain:body_filter() }
+}
+--- response_headers
+x-a: changed
+x-b: added
+! x-c
+--- grep_error_log eval
+qr/proxy-wasm script: on_\w+ get_header_map_pairs -> 0 .*?x-[abc]=.*?(?=,| while)/
+--- grep_error_log_out eval
+qr/\Aproxy-wasm script: on_response_headers get_header_map_pairs -> 0 (?=.*x-a=changed)(?=.*x-b=added)(?!.*(x-c|first)).*
+proxy-wasm script: on_log get_header_map_pairs -> 0 (?=.*x-a=changed)(?=.*x-b=added)(?!.*(x-c|first)).*
+\z/

@@ -105,7 +105,7 @@ function _M.new(specs, load, configure)
         error("bad plugins: table expected, got " .. type(specs), 3)
     end
 
-    local self = { n = #specs, reads_body = false, filters_body = false }
+    local self = { n = #specs, filters_headers = false, filters_body = false }
 
     for i = 1, #specs do
         local spec = specs[i]
@@ -137,19 +137,17 @@ function _M.new(specs, load, configure)
         end
 
         local flags = lib.proxy_wasm_plugin_flags(plugin)
-        local reads_body = band(flags, HAS_REQUEST_BODY) ~= 0
+        local filters_headers = band(flags, HAS_RESPONSE_HEADERS) ~= 0
         local filters_body = band(flags, HAS_RESPONSE_BODY) ~= 0
 
         self[i] = {
             context = context,
             fail_open = spec.fail == "open",
-            reads_body = reads_body,
-            filters_headers = band(flags, HAS_RESPONSE_HEADERS) ~= 0,
+            reads_body = band(flags, HAS_REQUEST_BODY) ~= 0,
             filters_body = filters_body,
         }
-        self.reads_body = self.reads_body or reads_body
+        self.filters_headers = self.filters_headers or filters_headers
         self.filters_body = self.filters_body or filters_body
-        self.filters_headers = self.filters_headers or self[i].filters_headers
     end
 
     return setmetatable(self, mt)
@@ -189,13 +187,8 @@ local function read_body()
 end
 
 
--- Runs proxy_on_request_body of one plugin with the whole body. Gives false where the request has none.
-local function run_body(plugin, r)
-    local body = read_body()
-    if not body then
-        return false
-    end
-
+-- Runs proxy_on_request_body of one plugin with the whole body. Gives nil where it changed the body, else the body.
+local function run_body(plugin, r, body)
     local rc = lib.proxy_wasm_stream_request_body(plugin.context, r, body, #body, 1, outcome)
     if rc < 0 then
         if not plugin.fail_open then
@@ -204,9 +197,30 @@ local function run_body(plugin, r)
 
     elseif rc ~= 0 then
         outcomes.apply_request(rc)
+
+        if band(rc, OUTCOME_BODY) ~= 0 then
+            return nil
+        end
     end
 
-    return true
+    return body
+end
+
+
+-- Runs proxy_on_request_body of the plugins from first to last that have it, if the request has a body.
+local function run_bodies(self, r, first, last)
+    local body
+
+    for i = first, last do
+        if self[i].reads_body then
+            body = body or read_body()
+            if not body then
+                return
+            end
+
+            body = run_body(self[i], r, body)
+        end
+    end
 end
 
 
@@ -239,26 +253,13 @@ function _M.access(self)
 
             if band(rc, OUTCOME_PAUSED) ~= 0 then
                 -- those behind it see the request once this plugin lets it go, with its body
-                for j = shown + 1, i do
-                    if self[j].reads_body then
-                        run_body(self[j], r)
-                    end
-                end
-
+                run_bodies(self, r, shown + 1, i)
                 shown = i
             end
         end
     end
 
-    if not self.reads_body then
-        return
-    end
-
-    for i = shown + 1, self.n do
-        if self[i].reads_body and not run_body(self[i], r) then
-            return
-        end
-    end
+    run_bodies(self, r, shown + 1, self.n)
 end
 
 
@@ -273,20 +274,25 @@ function _M.header_filter(self)
     end
 
     local headers, n, _ = nil, 0
+    if self.filters_headers then
+        headers, n, _ = response_headers.collect()
+    end
 
     for i = self.n, 1, -1 do
         local plugin = self[i]
-
-        if plugin.filters_headers then
-            -- again for each: the plugin before may have changed them
-            headers, n, _ = response_headers.collect()
-        end
-
         local rc = lib.proxy_wasm_stream_response_headers(plugin.context, r, headers, n, outcome)
+
+        -- the library keeps up with what plugins change
+        headers, n = nil, 0
 
         if rc < 0 then
             if not plugin.fail_open then
                 return fail_closed(r)
+            end
+
+            if self.filters_headers then
+                -- how far it came is not known
+                headers, n, _ = response_headers.collect()
             end
 
         elseif rc ~= 0 then

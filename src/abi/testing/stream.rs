@@ -158,6 +158,10 @@ impl HttpStream for FakeStream {
         self.closed.set(true);
     }
 
+    fn is_over(&self) -> bool {
+        self.closed.get() || self.local_response.borrow().is_some()
+    }
+
     fn request_has_no_body(&self) -> bool {
         self.no_bodies.get()
     }
