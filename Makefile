@@ -1,21 +1,35 @@
 # The first two: `make demo` shows a plugin at work, `make test` runs every test. Each installs what it needs.
+#
+# WASM_VM=wasmedge does the same with WasmEdge: builds a library that has it too, and shows or tests that. `make test` without WASM_VM
+# tests both engines; all else is for wasmtime then.
 
 PREFIX ?= /usr/local
-WASM_VM ?= wasmtime
 CARGO ?= cargo
 
-export WASM_VM
+ifneq ($(filter-out wasmtime wasmedge,$(WASM_VM)),)
+    $(error WASM_VM is $(WASM_VM): it must be wasmtime or wasmedge)
+endif
 
-LIBRARY := target/release/libresty_proxy_wasm.so
+WASMTIME_LIBRARY := target/release/libresty_proxy_wasm.so
+WASMEDGE_LIBRARY := build/wasmedge/release/libresty_proxy_wasm.so
+LIBRARY := $(if $(filter wasmedge,$(WASM_VM)),$(WASMEDGE_LIBRARY),$(WASMTIME_LIBRARY))
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 
-.PHONY: all demo test test-rust test-nginx test-nginx-trixie lint fmt header guests soak bench install uninstall clean
+TESTS_wasmtime := test-nginx test-nginx-trixie
+TESTS_wasmedge := test-nginx-wasmedge
+
+.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt header guests soak bench install uninstall clean
+# Tests share a port.
+.NOTPARALLEL:
 
 all: $(LIBRARY)
 
-$(LIBRARY): $(SOURCES)
-	ci/deps.sh build
-	$(CARGO) build --release --locked
+$(WASMTIME_LIBRARY): $(SOURCES)
+	WASM_VM=wasmtime ci/build.sh
+	@touch $@
+
+$(WASMEDGE_LIBRARY): $(SOURCES)
+	WASM_VM=wasmedge ci/build.sh
 	@touch $@
 
 demo: $(LIBRARY)
@@ -23,26 +37,39 @@ demo: $(LIBRARY)
 	ci/guests.sh add-header-assemblyscript add-header-rust
 	ci/demo.sh
 
-test: test-rust test-nginx test-nginx-trixie
+test: test-rust $(foreach vm,$(or $(WASM_VM),wasmtime wasmedge),$(TESTS_$(vm)))
 
+# With WasmEdge the tests of engines run on both.
 test-rust:
 	ci/deps.sh build
+ifeq ($(WASM_VM),wasmtime)
 	$(CARGO) test --locked
+else
+	ci/deps.sh wasmedge
+	ci/cargo-wasmedge.sh test --locked
+	WASM_VM=wasmedge ci/cargo-wasmedge.sh test --locked --test plugin
+endif
 
 guests:
 	ci/guests.sh
 
-test-nginx: $(LIBRARY) guests
+test-nginx: $(WASMTIME_LIBRARY) guests
 	ci/deps.sh demo test
-	ci/t.sh
+	WASM_VM=wasmtime ci/t.sh
 
 # The same build of the library in a later generation of nginx and lua-nginx-module.
-test-nginx-trixie: $(LIBRARY) guests
+test-nginx-trixie: $(WASMTIME_LIBRARY) guests
 	ci/deps.sh demo test
-	ci/t.sh --trixie
+	WASM_VM=wasmtime ci/t.sh --trixie
+
+# The build with WasmEdge; then that it does without one, for those who use Wasmtime.
+test-nginx-wasmedge: $(WASMEDGE_LIBRARY) guests
+	ci/deps.sh demo test
+	WASM_VM=wasmedge ci/t.sh
+	WASM_VM=wasmtime PROXY_WASM_LIB_DIR=$(abspath $(dir $(WASMEDGE_LIBRARY))) ci/t.sh t/lua/chain.t t/nginx/engines.t
 
 lint:
-	ci/deps.sh build lint
+	ci/deps.sh build wasmedge lint
 	ci/lint.sh
 
 fmt:
@@ -54,13 +81,13 @@ header:
 
 # 200,000 requests through each example: the worker's memory before and after.
 soak: $(LIBRARY)
-	ci/deps.sh demo
+	ci/deps.sh demo load
 	ci/guests.sh
 	ci/soak.sh
 
 # Added CPU of a plugin per request, against the native Lua line in the same run.
 bench: $(LIBRARY)
-	ci/deps.sh demo
+	ci/deps.sh demo load
 	ci/guests.sh
 	ci/bench.sh
 

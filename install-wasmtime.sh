@@ -6,38 +6,5 @@
 # a prefix like /usr/local. Nothing else has to be installed at run time.
 
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-
-usage() {
-    echo "usage: $0 [--prefix DIR] [--uninstall]" >&2
-    exit 2
-}
-
-uninstall=
-while (($#)); do
-    case $1 in
-        --prefix)
-            [[ ${2-} ]] || usage
-            if [[ -x $2/nginx/sbin/nginx ]]; then
-                export OPENRESTY_PREFIX=$2
-            else
-                export PREFIX=$2
-                # An OpenResty elsewhere is not what was asked for.
-                export LUA_LIB_DIR=${LUA_LIB_DIR:-$2/share/lua/5.1} LUA_CLIB_DIR=${LUA_CLIB_DIR:-$2/lib/lua/5.1}
-                export INCLUDE_DIR=${INCLUDE_DIR:-$2/include}
-            fi
-            shift 2
-            ;;
-        --uninstall)
-            uninstall=--uninstall
-            shift
-            ;;
-        *) usage ;;
-    esac
-done
-
-if [[ ! $uninstall ]]; then
-    ci/deps.sh build
-    cargo build --release --locked
-fi
-exec ci/install.sh $uninstall
+export WASM_VM=wasmtime INSTALLER=$0
+exec "$(dirname "${BASH_SOURCE[0]}")/ci/install.sh" --build "$@"

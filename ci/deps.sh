@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ci/deps.sh [build|demo|test|lint]...: the system packages that each needs.
+# ci/deps.sh [build|wasmedge|demo|load|test|lint]...: the system packages that each needs.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -15,11 +15,21 @@ build() {
         die "Rust $RUST_VERSION or newer is needed, $(command -v cargo) is $found: $hint"
 }
 
+# Bindings for WasmEdge's header need libclang and the compiler's own headers: this has both.
+wasmedge() {
+    command -v clang >/dev/null || [[ ${LIBCLANG_PATH-} ]] || apt_install clang
+}
+
 demo() {
     find_openresty >/dev/null ||
         apt_install nginx libnginx-mod-http-lua lua-resty-core lua-resty-lrucache lua-cjson
     command -v curl >/dev/null || apt_install curl ca-certificates
     command -v npm >/dev/null || apt_install nodejs npm
+    command -v pgrep >/dev/null || apt_install procps
+}
+
+load() {
+    command -v wrk >/dev/null || apt_install wrk
 }
 
 # What Test::Nginx uses.
@@ -30,11 +40,12 @@ test() {
 
 lint() {
     command -v luacheck >/dev/null || apt_install lua-check
+    command -v shellcheck >/dev/null || apt_install shellcheck
 }
 
 for group in "${@:-build}"; do
     case $group in
-        build | demo | test | lint) "$group" ;;
-        *) die "usage: ci/deps.sh [build|demo|test|lint]..." ;;
+        build | wasmedge | demo | load | test | lint) "$group" ;;
+        *) die "usage: ci/deps.sh [build|wasmedge|demo|load|test|lint]..." ;;
     esac
 done

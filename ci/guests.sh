@@ -32,13 +32,6 @@ put_guest() {
     mv "$out/.$2.new" "$out/$2.wasm"
 }
 
-# tool SCRIPT: take over what it prints.
-tool() {
-    local vars
-    vars="$("$ROOT/ci/$1")"
-    eval "$vars"
-}
-
 # rust_guests WORKSPACE MANIFEST...: its members' packages are named as the guests.
 rust_guests() {
     local workspace=$1 manifest name names=()
@@ -49,7 +42,7 @@ rust_guests() {
     done
     ((${#names[@]})) || return 0
 
-    tool rust-wasm.sh
+    take_over rust-wasm.sh
     quietly "building ${names[*]}" "$CARGO_WASM" build --release --locked \
         --target wasm32-wasip1 --target-dir build/rust-guests \
         --manifest-path "$workspace/Cargo.toml" "${names[@]/#/--package=}"
@@ -81,7 +74,7 @@ go_guest() {
     name=$(basename "$dir")
     select_guest "$name" "$dir" || return 0
 
-    tool go-wasm.sh
+    take_over go-wasm.sh
     quietly "building $name" env GOOS=wasip1 GOARCH=wasm GOFLAGS= GOTOOLCHAIN=local \
         "$GO" build -C "$dir" -buildmode=c-shared -trimpath -ldflags='-s -w' \
         -o "$ROOT/build/$name.wasm" .
@@ -94,7 +87,7 @@ c_guest() {
     name=$(basename "$dir")
     select_guest "$name" "$dir" || return 0
 
-    tool c-wasm.sh
+    take_over c-wasm.sh
     # shellcheck disable=SC2086 # a list of flags
     quietly "building $name" "$CC_WASM" $CFLAGS_WASM -Wl,--export=malloc -o "build/$name.wasm" "$dir"/*.c
     put_guest "build/$name.wasm" "$name"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# ci/install.sh [--uninstall]: puts library, Lua files and C header to where OpenResty, or Debian's nginx, looks for them.
+# ci/install.sh [--build] [--prefix DIR] [--uninstall]: puts library, Lua files and C header to where OpenResty, or Debian's nginx, looks
+# for them, with --build after building the library. DIR is OpenResty's prefix or takes the place of PREFIX.
 #
+#   WASM_VM            wasmedge for the library that has WasmEdge too
 #   DESTDIR            put in front of every path
 #   PREFIX             where nothing says otherwise: /usr/local
 #   OPENRESTY_PREFIX   /usr/local/openresty, if it is there
@@ -11,8 +13,38 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
+use_engine
+
+usage() {
+    echo "usage: ${INSTALLER:-ci/install.sh [--build]} [--prefix DIR] [--uninstall]" >&2
+    exit 2
+}
+
+build=
+uninstall=
+prefix=
+while (($#)); do
+    case $1 in
+        --build) build=1 ;;
+        --uninstall) uninstall=1 ;;
+        --prefix)
+            [[ ${2-} ]] || usage
+            prefix=$2
+            shift
+            ;;
+        *) usage ;;
+    esac
+    shift
+done
+
 PREFIX=${PREFIX:-/usr/local}
-if [[ -z ${OPENRESTY_PREFIX-} && -d /usr/local/openresty ]]; then
+if [[ $prefix && -x $prefix/nginx/sbin/nginx ]]; then
+    OPENRESTY_PREFIX=$prefix
+elif [[ $prefix ]]; then
+    PREFIX=$prefix
+    # An OpenResty elsewhere is not what was asked for.
+    OPENRESTY_PREFIX=
+elif [[ -z ${OPENRESTY_PREFIX-} && -d /usr/local/openresty ]]; then
     OPENRESTY_PREFIX=/usr/local/openresty
 fi
 if [[ ${OPENRESTY_PREFIX-} ]]; then
@@ -31,7 +63,7 @@ include=${DESTDIR-}${INCLUDE_DIR:-$include}
 
 mapfile -t sources < <(cd lib && find resty -name '*.lua' | sort)
 
-if [[ ${1-} == --uninstall ]]; then
+if [[ $uninstall ]]; then
     for file in "${sources[@]}"; do
         rm -f "$lua/$file"
     done
@@ -41,7 +73,12 @@ if [[ ${1-} == --uninstall ]]; then
     exit
 fi
 
-library=target/release/libresty_proxy_wasm.so
+if [[ $build ]]; then
+    # Checked first: what serves to build and test is not enough to run.
+    [[ $WASM_VM != wasmedge ]] || ci/wasmedge.sh --installed >/dev/null
+    ci/build.sh
+fi
+library=$LIBRARY_DIR/libresty_proxy_wasm.so
 [[ -e $library ]] || die "$library is not built: run make"
 # A running nginx may have the old library mapped: it keeps its file, and new ones get the new.
 install -d "$clib"
@@ -62,3 +99,6 @@ In nginx.conf, after the lines for ndk and lua where those are modules too:
 
   load_module ${clib#"${DESTDIR-}"}/libresty_proxy_wasm.so;
 EOF
+if [[ $WASM_VM == wasmedge ]]; then
+    printf '\nand in its context http, for Wasmtime is the default:\n\n  wasm_vm wasmedge;\n'
+fi

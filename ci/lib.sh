@@ -163,6 +163,35 @@ find_mirror() {
         awk -v label="$1" '$1 == label && !seen++ { print $2 }'
 }
 
+# take_over SCRIPT [ARGUMENT...]: sets what that script of this folder prints.
+take_over() {
+    local vars
+    vars="$("$ROOT/ci/$1" "${@:2}")"
+    eval "$vars"
+}
+
+# use_engine: sets WASM_VM where it is not, and LIBRARY_DIR to the folder of the library that has this engine.
+# shellcheck disable=SC2034 # for those who source this
+use_engine() {
+    WASM_VM=${WASM_VM:-wasmtime}
+    case $WASM_VM in
+        wasmtime) LIBRARY_DIR="$ROOT/target/release" ;;
+        wasmedge) LIBRARY_DIR="$ROOT/build/wasmedge/release" ;;
+        *) die "WASM_VM is $WASM_VM: it must be wasmtime or wasmedge" ;;
+    esac
+}
+
+# use_nginx SCRIPT: takes over what that script prints about its nginx, or with WasmEdge about the one in which that can be loaded.
+use_nginx() {
+    local script=$1
+    if [[ $WASM_VM == wasmedge ]]; then
+        take_over wasmedge.sh
+        [[ ! ${LD_LIBRARY_PATH-} ]] || export LD_LIBRARY_PATH
+        script=$WASMEDGE_NGINX
+    fi
+    take_over "$script"
+}
+
 # `openresty` in PATH is a link to its nginx.
 find_openresty() {
     local nginx

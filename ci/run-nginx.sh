@@ -6,9 +6,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 start_nginx() {
-    local template=$1 name=$2 modules='' module vars master
-    vars="$("$ROOT/ci/nginx.sh")"
-    eval "$vars"
+    local template=$1 name=$2 modules='' module master
+    use_engine
+    use_nginx nginx.sh
     PREFIX_DIR="$ROOT/build/$name"
     rm -rf "$PREFIX_DIR"
     mkdir -p "$PREFIX_DIR"
@@ -17,7 +17,7 @@ start_nginx() {
     PORT=$(perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)) or die;
         print((sockaddr_in(getsockname(S)))[0])')
 
-    for module in $NGINX_LOAD_MODULES "$ROOT/target/release/libresty_proxy_wasm.so"; do
+    for module in $NGINX_LOAD_MODULES "$LIBRARY_DIR/libresty_proxy_wasm.so"; do
         modules+="load_module $module;\\n"
     done
     # Started by root, the workers could not read a checkout in a private home.
@@ -26,9 +26,11 @@ start_nginx() {
     sed -e "s|@LOAD_MODULES@|$modules|" -e "s|@PORT@|$PORT|" -e "s|@ROOT@|$ROOT|g" \
         -e "s|@GUEST@|${GUEST-}|" \
         -e "s|@LUA_PATH@|$LUA_PATH_PREFIX$ROOT/lib/?.lua|" \
-        -e "s|@LUA_CPATH@|$LUA_CPATH_PREFIX$ROOT/target/release/?.so|" \
+        -e "s|@LUA_CPATH@|$LUA_CPATH_PREFIX$LIBRARY_DIR/?.so|" \
+        -e "s|wasm_vm wasmtime;|wasm_vm $WASM_VM;|" \
         "$template" >"$PREFIX_DIR/nginx.conf"
 
+    say "$name on $("$NGINX_BINARY" -v 2>&1 | sed 's/.*: //'), $WASM_VM"
     "$NGINX_BINARY" -p "$PREFIX_DIR" -c "$PREFIX_DIR/nginx.conf" -e "$PREFIX_DIR/error.log" &
     master=$!
     # shellcheck disable=SC2064 # the process is this one's

@@ -116,18 +116,21 @@ int proxy_wasm_init(int configuring,
                     char *errbuf,
                     size_t *errlen);
 
-// Chooses the engine where no directive does.
+// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`) or
+// `wasm_memory_limit` (a size: `64m`).
 //
 // Returns 0, or -1.
 //
-// Errors: an unknown engine, one that this build lacks, or one other than the directive `wasm_vm` says.
+// Errors: a directive or word that there is not, an engine that cannot be used, or a word other than the directive's own.
 //
 // # Safety
-// `(name, name_len)` is a string; `errlen` points at the size of the writable buffer `errbuf`.
-int proxy_wasm_engine_set(const char *name,
-                          size_t name_len,
-                          char *errbuf,
-                          size_t *errlen);
+// `(name, name_len)` and `(word, word_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_setting(const char *name,
+                       size_t name_len,
+                       const char *word,
+                       size_t word_len,
+                       char *errbuf,
+                       size_t *errlen);
 
 // The name of the engine that plugins are loaded on.
 //
@@ -172,9 +175,9 @@ void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
 // `plugin` came from `proxy_wasm_plugin_new`.
 int proxy_wasm_plugin_flags(const struct ProxyWasmPlugin *plugin);
 
-// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in
-// hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import` (`module.name`) and
-// `unknown_import`.
+// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `abi_version`, `size` (bytes
+// of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import`
+// (`module.name`) and `unknown_import`.
 //
 // Returns 0, and the text in `*info`, valid until the next call into the library.
 //

@@ -1,8 +1,11 @@
 //! What every engine has to do. Each test runs on each engine of the build.
 
+use parking_lot::Mutex;
+#[cfg(feature = "wasmedge")]
+use resty_proxy_wasm::engine::wasmedge::{AheadOfTime, WasmEdge};
 use resty_proxy_wasm::engine::wasmtime::Wasmtime;
 use resty_proxy_wasm::engine::{
-    Engine, Error, ExportKind, FuncType, Guest, HostFunc, Instance, Trap, ValType,
+    Engine, Error, ExportKind, FuncType, Guest, HostFunc, Instance, Limits, Trap, ValType,
 };
 
 /// What host functions leave behind: the arguments of each call.
@@ -15,11 +18,17 @@ type TestEngine = dyn Engine<State>;
 type TestInstance = Box<dyn Instance<State>>;
 type TestGuest<'a> = &'a mut dyn Guest<State>;
 
+/// Engines set handlers of signals for the whole process, which in nginx has one thread.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn on_each_engine(test: impl Fn(&TestEngine)) {
-    let wasmtime = Wasmtime::new().unwrap();
-    let engines: [&TestEngine; 1] = [&wasmtime];
-    for engine in engines {
-        test(engine);
+    let _alone = ALONE.lock();
+    test(&Wasmtime::new().unwrap());
+    #[cfg(feature = "wasmedge")]
+    for ahead in [AheadOfTime::Never, AheadOfTime::Always] {
+        let wasmedge = WasmEdge::new().unwrap();
+        wasmedge.compile_ahead(ahead);
+        test(&wasmedge);
     }
 }
 
@@ -32,7 +41,7 @@ fn instantiate(
     let Ok(template) = module.link(funcs) else {
         panic!("{wat} does not link");
     };
-    template.instantiate(State::default())
+    template.instantiate(State::default(), Limits::default())
 }
 
 fn instance(engine: &TestEngine, wat: &str, funcs: Vec<HostFunc<State>>) -> TestInstance {
@@ -82,7 +91,7 @@ fn imports_and_exports_are_listed_in_order() {
                 (&*i.module, &*i.name, ty.unwrap_or_default())
             })
             .collect();
-        let all = "(i32, i64, f32, f64, other) -> (i32)".to_owned();
+        let all = "(i32, i64, f32, f64, externref) -> (i32)".to_owned();
         let want = [
             ("a", "b", all),
             ("a", "memory", String::new()),
@@ -96,7 +105,7 @@ fn imports_and_exports_are_listed_in_order() {
             .map(|e| (&*e.name, e.kind.clone()))
             .collect();
         let func = FuncType {
-            params: vec![ValType::Other],
+            params: vec![ValType::V128],
             results: vec![ValType::I64, ValType::I32],
         };
         let want = [
@@ -481,13 +490,59 @@ fn a_stack_overflow_is_a_trap_and_hurts_no_other_instance() {
             (func (export "fine") (result i32) i32.const 1))"#;
         let module = engine.compile(wat.as_bytes()).unwrap();
         let template = module.link(vec![]).unwrap_or_else(|e| panic!("{e}"));
-        let mut other = template.instantiate(State::default()).unwrap();
+        let mut other = template
+            .instantiate(State::default(), Limits::default())
+            .unwrap();
         for _ in 0..2 {
-            let mut instance = template.instantiate(State::default()).unwrap();
+            let mut instance = template
+                .instantiate(State::default(), Limits::default())
+                .unwrap();
             let trap = call(&mut instance, "deeper", &[0]).unwrap_err();
             assert!(!trap.message.contains('\n'), "{trap}");
             assert_eq!(call(&mut other, "fine", &[]).unwrap(), 1);
         }
+    });
+}
+
+#[test]
+fn memory_has_a_limit() {
+    on_each_engine(|engine| {
+        let module = engine
+            .compile(
+                br#"(module (memory (export "memory") 2)
+                    (func (export "grow") (param i32) (result i32) local.get 0 memory.grow))"#,
+            )
+            .unwrap();
+        let template = module
+            .link(vec![])
+            .unwrap_or_else(|error| panic!("{error}"));
+        let pages = |pages: u64| Limits {
+            memory: pages * 65536,
+        };
+        let mut instance = template.instantiate(State::default(), pages(4)).unwrap();
+        for (more, want) in [
+            (1, 2),
+            (2, u64::from(u32::MAX)),
+            (1, 3),
+            (1, u64::from(u32::MAX)),
+        ] {
+            assert_eq!(call(&mut instance, "grow", &[more]).unwrap(), want);
+        }
+        assert_eq!(instance.memory().len(), 4 * 65536);
+        let trap = template
+            .instantiate(State::default(), pages(1))
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            trap.message
+                .contains("memory minimum size of 2 pages exceeds memory limits"),
+            "{trap}"
+        );
+        assert!(
+            template
+                .instantiate(State::default(), pages(1 << 16))
+                .is_ok()
+        );
     });
 }
 
@@ -507,8 +562,12 @@ fn instances_share_nothing() {
             .link(vec![HostFunc::Call(record)])
             .unwrap_or_else(|e| panic!("{e}"));
         drop(module);
-        let mut first = template.instantiate(State::default()).unwrap();
-        let mut second = template.instantiate(State::default()).unwrap();
+        let mut first = template
+            .instantiate(State::default(), Limits::default())
+            .unwrap();
+        let mut second = template
+            .instantiate(State::default(), Limits::default())
+            .unwrap();
         drop(template);
         assert_eq!(call(&mut first, "run", &[]).unwrap(), 1);
         assert_eq!(call(&mut first, "run", &[]).unwrap(), 2);

@@ -9,6 +9,10 @@ use resty_proxy_wasm::abi::host::{
     QueueError, SharedDataError,
 };
 use resty_proxy_wasm::abi::types::{AbiVersion, LogLevel, MetricType};
+use resty_proxy_wasm::abi::vm::VmState;
+use resty_proxy_wasm::engine::Engine;
+#[cfg(feature = "wasmedge")]
+use resty_proxy_wasm::engine::wasmedge::{AheadOfTime, WasmEdge};
 use resty_proxy_wasm::engine::wasmtime::Wasmtime;
 use resty_proxy_wasm::plugin::{
     BodyOutcome, Error, Options, Plugin, PluginContext, Stream, process,
@@ -257,11 +261,25 @@ fn plugin_text(changed: &[(char, &str)]) -> String {
     text
 }
 
+/// The engine that WASM_VM names, as for `t/`.
+fn engine() -> Box<dyn Engine<VmState>> {
+    match std::env::var("WASM_VM").as_deref() {
+        #[cfg(feature = "wasmedge")]
+        Ok("wasmedge") => {
+            let engine = WasmEdge::new().unwrap();
+            engine.compile_ahead(AheadOfTime::Always);
+            Box::new(engine)
+        }
+        Ok("") | Ok("wasmtime") | Err(_) => Box::new(Wasmtime::new().unwrap()),
+        Ok(other) => panic!("WASM_VM is {other}"),
+    }
+}
+
 fn load_with(text: &str, options: Options) -> (Result<Rc<Plugin>, Error>, Rc<Log>) {
-    let engine = Wasmtime::new().unwrap();
+    let engine = engine();
     let log = Rc::new(Log::default());
     let host = Rc::new(TestHost(Rc::clone(&log)));
-    let plugin = Plugin::new("test", text.as_bytes(), options, &engine, host);
+    let plugin = Plugin::new("test", text.as_bytes(), options, &*engine, host);
     (plugin.map(Rc::new), log)
 }
 

@@ -58,9 +58,19 @@ local _M = {
 }
 
 
+-- the directive that says what each option of setup() does
+local DIRECTIVES = {
+    vm = "wasm_vm",
+    wasmedge_aot = "wasmedge_aot",
+    memory_limit = "wasm_memory_limit",
+}
+
+
 -- Sets what directives would set. To be called before load(), in init_by_lua*.
 --
--- opts.vm: the engine, as the directive wasm_vm.
+-- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
+-- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
+-- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
 --
 -- Returns true, or nil and an error. Raises an error on an unknown option.
 function _M.setup(opts)
@@ -68,19 +78,19 @@ function _M.setup(opts)
         error("bad options: table expected, got " .. type(opts), 2)
     end
 
-    for name in pairs(opts) do
-        if name ~= "vm" then
+    for name, word in pairs(opts) do
+        if not DIRECTIVES[name] then
             error("unknown option \"" .. tostring(name) .. "\"", 2)
+        end
+
+        if type(word) ~= "string" then
+            error("bad option \"" .. name .. "\": string expected, got " .. type(word), 2)
         end
     end
 
-    local vm = opts.vm
-    if vm ~= nil then
-        if type(vm) ~= "string" then
-            error("bad option \"vm\": string expected, got " .. type(vm), 2)
-        end
-
-        if lib.proxy_wasm_engine_set(vm, #vm, error_buffer()) ~= 0 then
+    for name, word in pairs(opts) do
+        local directive = DIRECTIVES[name]
+        if lib.proxy_wasm_setting(directive, #directive, word, #word, error_buffer()) ~= 0 then
             return nil, error_text()
         end
     end
@@ -200,8 +210,8 @@ end
 
 -- What is known of a plugin.
 --
--- Returns a table: name, engine, abi_version, size (bytes of the file), hash (SHA-256), root_id, contexts (in this worker's VM), and the
--- lists exports, imports and unknown_imports; or nil and "bad plugin". Phases: any.
+-- Returns a table: name, engine, code ("compiled" or "interpreted"), abi_version, size (bytes of the file), hash (SHA-256), root_id,
+-- contexts (in this worker's VM), and the lists exports, imports and unknown_imports; or nil and "bad plugin". Phases: any.
 function _M.info(plugin)
     if not ffi_istype(plugin_type, plugin) then
         return nil, "bad plugin"

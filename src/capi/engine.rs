@@ -1,4 +1,4 @@
-//! Which engine runs plugins: what the directive `wasm_vm` says, else what `wasm.setup{}` says, else Wasmtime.
+//! Which engine runs plugins, and how: what the directives say, else what `wasm.setup{}` says, else Wasmtime.
 
 use std::os::raw::{c_char, c_int};
 use std::sync::OnceLock;
@@ -7,45 +7,133 @@ use parking_lot::Mutex;
 
 use super::boundary::{ProxyWasmStr, bytes, fail, guard};
 use crate::abi::vm::VmState;
-use crate::engine::{self, Engine, wasmtime::Wasmtime};
-use crate::nginx;
+#[cfg(feature = "wasmedge")]
+use crate::engine::wasmedge::{AheadOfTime, WasmEdge};
+use crate::engine::{self, Engine, Limits, wasmtime::Wasmtime};
+use crate::nginx::{self, Directive};
 
-/// The engines that can be named. Those that this build lacks are refused with advice.
+/// The engines that can be named. One that this build lacks is refused with advice.
 const NAMES: [&str; 2] = ["wasmtime", "wasmedge"];
 
-/// What `proxy_wasm_engine_set` said.
-static SET: Mutex<Option<&'static str>> = Mutex::new(None);
+/// What `wasmedge_aot` can say.
+const AHEAD: [&str; 3] = ["auto", "on", "off"];
 
-/// The engine of that name, if this build has it.
+/// What `proxy_wasm_setting` said, each directive at its own place.
+static SET: Mutex<[Option<String>; Directive::ALL.len()]> =
+    Mutex::new([const { None }; Directive::ALL.len()]);
+
+/// Whether a directive can say this.
+pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
+    match directive {
+        Directive::Vm => check(word).map(|_| ()),
+        Directive::Aot if AHEAD.contains(&word) => Ok(()),
+        Directive::Aot => Err(format!(
+            "bad wasmedge_aot \"{word}\", it must be auto, on or off"
+        )),
+        Directive::MemoryLimit => match size(word) {
+            Some(LEAST_MEMORY..=MOST_MEMORY) => Ok(()),
+            _ => Err(format!(
+                "bad wasm_memory_limit \"{word}\", it must be a size from 64k to 4g"
+            )),
+        },
+    }
+}
+
+/// A page of WebAssembly's.
+const LEAST_MEMORY: u64 = 64 << 10;
+
+/// All that 32 bits can address.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// A size as nginx writes it: bytes, or with k, m or g.
+fn size(word: &str) -> Option<u64> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match word[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// The engine of that name, if it can be used.
 pub fn check(name: &str) -> Result<&'static str, String> {
     match NAMES.iter().find(|known| **known == name) {
-        Some(&"wasmtime") => Ok("wasmtime"),
-        Some(other) => Err(format!(
-            "engine \"{other}\" is not in this build of libresty_proxy_wasm.so, which has wasmtime only"
-        )),
+        Some(&"wasmedge") => {
+            wasmedge_check()?;
+            Ok("wasmedge")
+        }
+        Some(known) => Ok(known),
         None => Err(format!(
             "unknown engine \"{name}\", it must be wasmtime or wasmedge"
         )),
     }
 }
 
+#[cfg(feature = "wasmedge")]
+fn wasmedge_check() -> Result<(), String> {
+    WasmEdge::check().map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "wasmedge"))]
+fn wasmedge_check() -> Result<(), String> {
+    Err(
+        "engine \"wasmedge\" is not in this build of libresty_proxy_wasm.so, which has wasmtime only: \
+         install-wasmedge.sh builds and installs one with both"
+            .to_owned(),
+    )
+}
+
 /// The engine's name that configuration asks for.
 fn chosen() -> &'static str {
-    nginx::configured_engine()
-        .and_then(|name| NAMES.into_iter().find(|known| *known == name))
-        .or_else(|| *SET.lock())
-        .unwrap_or("wasmtime")
+    said(Directive::Vm)
+        .and_then(|said| NAMES.into_iter().find(|known| *known == said))
+        .unwrap_or(NAMES[0])
+}
+
+/// What configuration says: the directive, else the setting.
+fn said(directive: Directive) -> Option<String> {
+    nginx::configured(directive).or_else(|| SET.lock()[directive as usize].clone())
+}
+
+/// What instances may use by configuration.
+pub fn limits() -> Limits {
+    let memory = said(Directive::MemoryLimit).and_then(|word| size(&word));
+    memory.map_or_else(Limits::default, |memory| Limits { memory })
 }
 
 /// The engine that configuration asks for, set up on first use and then kept for the life of the process.
 pub fn current() -> Result<&'static dyn Engine<VmState>, engine::Error> {
     static WASMTIME: OnceLock<Wasmtime> = OnceLock::new();
-    check(chosen()).map_err(engine::Error::Engine)?;
-    if let Some(engine) = WASMTIME.get() {
-        return Ok(engine);
+    #[cfg(feature = "wasmedge")]
+    static WASMEDGE: OnceLock<WasmEdge> = OnceLock::new();
+    match check(chosen()).map_err(engine::Error::Engine)? {
+        #[cfg(feature = "wasmedge")]
+        "wasmedge" => {
+            let engine = once(&WASMEDGE, WasmEdge::new)?;
+            engine.compile_ahead(match said(Directive::Aot).as_deref() {
+                Some("on") => AheadOfTime::Always,
+                Some("off") => AheadOfTime::Never,
+                _ => AheadOfTime::Large,
+            });
+            Ok(engine)
+        }
+        _ => Ok(once(&WASMTIME, Wasmtime::new)?),
     }
-    let engine = Wasmtime::new()?;
-    Ok(WASMTIME.get_or_init(|| engine))
+}
+
+/// What the cell holds, made first if it is empty.
+fn once<T>(
+    cell: &'static OnceLock<T>,
+    make: fn() -> Result<T, engine::Error>,
+) -> Result<&'static T, engine::Error> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
 }
 
 /// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
@@ -74,39 +162,55 @@ pub unsafe extern "C" fn proxy_wasm_init(
     })
 }
 
-/// Chooses the engine where no directive does.
+/// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`) or
+/// `wasm_memory_limit` (a size: `64m`).
 ///
 /// Returns 0, or -1.
 ///
-/// Errors: an unknown engine, one that this build lacks, or one other than the directive `wasm_vm` says.
+/// Errors: a directive or word that there is not, an engine that cannot be used, or a word other than the directive's own.
 ///
 /// # Safety
-/// `(name, name_len)` is a string; `errlen` points at the size of the writable buffer `errbuf`.
+/// `(name, name_len)` and `(word, word_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn proxy_wasm_engine_set(
+pub unsafe extern "C" fn proxy_wasm_setting(
     name: *const c_char,
     name_len: usize,
+    word: *const c_char,
+    word_len: usize,
     errbuf: *mut c_char,
     errlen: *mut usize,
 ) -> c_int {
     guard(-1, || {
-        // SAFETY: the caller says that it is a string.
-        let name = String::from_utf8_lossy(unsafe { bytes(name, name_len) });
-        let result = check(&name).and_then(|engine| match nginx::configured_engine() {
-            Some(configured) if configured != engine => Err(format!(
-                "engine \"{engine}\" is not what the directive says: wasm_vm {configured}"
-            )),
-            _ => {
-                *SET.lock() = Some(engine);
-                Ok(())
-            }
-        });
-        match result {
+        // SAFETY: the caller says that they are strings.
+        let (name, word) = unsafe {
+            (
+                String::from_utf8_lossy(bytes(name, name_len)),
+                String::from_utf8_lossy(bytes(word, word_len)),
+            )
+        };
+        match set(&name, &word) {
             Ok(()) => 0,
             // SAFETY: the caller says so of the error buffer.
             Err(text) => unsafe { fail(&text, errbuf, errlen) },
         }
     })
+}
+
+fn set(name: &str, word: &str) -> Result<(), String> {
+    let directive = Directive::ALL
+        .into_iter()
+        .find(|directive| directive.name().to_bytes() == name.as_bytes())
+        .ok_or_else(|| format!("unknown setting \"{name}\""))?;
+    check_directive(directive, word)?;
+    if let Some(configured) = nginx::configured(directive)
+        && configured != word
+    {
+        return Err(format!(
+            "\"{word}\" is not what the directive says: {name} {configured}"
+        ));
+    }
+    SET.lock()[directive as usize] = Some(word.to_owned());
+    Ok(())
 }
 
 /// The name of the engine that plugins are loaded on.

@@ -14,7 +14,7 @@ static LOADED: extern "C" fn() = loaded;
 
 extern "C" fn loaded() {
     never_unwind_callers();
-    nginx::set_engine_hook(|name| engine::check(name).map(|_| ()));
+    nginx::set_directive_hook(engine::check_directive);
     nginx::body_filter::set_body_hook(worker::replacement);
     // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
     unsafe { libc::pthread_atfork(None, None, Some(forked)) };

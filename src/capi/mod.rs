@@ -24,7 +24,7 @@ pub use boundary::{ProxyWasmHeader, ProxyWasmStr};
 pub use context::{
     ProxyWasmContext, proxy_wasm_context_flags, proxy_wasm_context_free, proxy_wasm_context_new,
 };
-pub use engine::{proxy_wasm_engine_get, proxy_wasm_engine_set, proxy_wasm_init};
+pub use engine::{proxy_wasm_engine_get, proxy_wasm_init, proxy_wasm_setting};
 pub use plugin::{
     ProxyWasmPlugin, proxy_wasm_plugin_flags, proxy_wasm_plugin_free, proxy_wasm_plugin_info,
     proxy_wasm_plugin_new,

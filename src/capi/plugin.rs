@@ -83,7 +83,10 @@ fn load<'a>(
     path: &[u8],
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Plugin, String> {
-    let options = parse(pairs)?;
+    let options = Options {
+        limits: engine::limits(),
+        ..parse(pairs)?
+    };
     let path = String::from_utf8_lossy(path);
     let code = read(&path).map_err(|e| format!("{path}: {}", system_message(&e)))?;
     engine::current()
@@ -177,9 +180,9 @@ fn flags(plugin: &Plugin) -> c_int {
     )
 }
 
-/// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in
-/// hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import` (`module.name`) and
-/// `unknown_import`.
+/// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `abi_version`, `size` (bytes
+/// of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import`
+/// (`module.name`) and `unknown_import`.
 ///
 /// Returns 0, and the text in `*info`, valid until the next call into the library.
 ///
@@ -214,6 +217,14 @@ fn describe(plugin: &Plugin, text: &mut String) {
     for (key, value) in [
         ("name", &*plugin.info().name),
         ("engine", compiled.engine),
+        (
+            "code",
+            if compiled.is_compiled {
+                "compiled"
+            } else {
+                "interpreted"
+            },
+        ),
         ("abi_version", compiled.abi.as_str()),
         ("size", &compiled.size.to_string()),
         ("hash", &hash),

@@ -7,6 +7,9 @@
 //! Nothing here may name a proxy's notions, and only `abi` and `plugin` use it.
 
 mod error;
+mod signals;
+#[cfg(feature = "wasmedge")]
+pub mod wasmedge;
 pub mod wasmtime;
 
 use std::fmt;
@@ -14,14 +17,17 @@ use std::sync::Arc;
 
 pub use error::{Error, Trap};
 
-/// The number types of WebAssembly that cross between host and guest.
+/// The types of WebAssembly's values. Only numbers cross between host and guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValType {
     I32,
     I64,
     F32,
     F64,
-    /// A vector or a reference: no host function takes one.
+    V128,
+    FuncRef,
+    ExternRef,
+    /// A reference of another type.
     Other,
 }
 
@@ -129,19 +135,42 @@ pub trait Instance<S>: Guest<S> {
     fn func(&mut self, name: &str) -> Option<Func>;
 }
 
+/// What an instance may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory. A guest that asks for more is told that there is none; one that starts with more does not.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: 256 << 20 }
+    }
+}
+
 /// A module whose imports have been chosen.
 pub trait Template<S>: Send + Sync {
     /// Makes an instance. The module's start section, if any, runs here.
     ///
     /// # Errors
     /// The start function trapped, or memory for the instance could not be had.
-    fn instantiate(&self, state: S) -> Result<Box<dyn Instance<S>>, Trap>;
+    fn instantiate(&self, state: S, limits: Limits) -> Result<Box<dyn Instance<S>>, Trap>;
 }
 
 /// A compiled module.
 pub trait Module<S>: Send + Sync {
     fn imports(&self) -> &[Import];
     fn exports(&self) -> &[Export];
+
+    /// Whether its code is the processor's, and not interpreted.
+    fn is_compiled(&self) -> bool {
+        true
+    }
+
+    /// What the operator should know of how the module was compiled, in one line.
+    fn notice(&self) -> Option<&str> {
+        None
+    }
 
     /// Chooses a host function for each of [`Module::imports`], in their order.
     ///
@@ -155,9 +184,19 @@ pub trait Engine<S>: Send + Sync {
     /// The name by which an operator chooses it, for example `wasmtime`.
     fn name(&self) -> &'static str;
 
+    /// Differs where the same bytes would be compiled to something else.
+    fn variant(&self) -> u32 {
+        0
+    }
+
     /// Compiles a module, given as a binary or as text (`.wat`).
     ///
     /// # Errors
     /// The bytes are not a valid module.
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error>;
+}
+
+/// Messages go into a log of lines.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

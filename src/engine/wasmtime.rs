@@ -7,8 +7,8 @@ use wasmtime as wt;
 use wt::{AsContext, AsContextMut};
 
 use super::{
-    Engine, Error, Export, ExportKind, Func, FuncType, Guest, HostFunc, Import, Instance, Module,
-    Template, Trap, ValType,
+    Engine, Error, Export, ExportKind, Func, FuncType, Guest, HostFunc, Import, Instance, Limits,
+    Module, Template, Trap, ValType, one_line, signals,
 };
 
 /// The engine, with the settings that a host which forks needs.
@@ -28,6 +28,7 @@ impl Wasmtime {
         config.wasm_backtrace_details(wt::WasmBacktraceDetails::Disable);
         let engine =
             wt::Engine::new(&config).map_err(|e| Error::Engine(format!("wasmtime: {e:#}")))?;
+        signals::use_them();
         Ok(Self { engine })
     }
 }
@@ -87,21 +88,26 @@ impl<S: 'static> Module<S> for Compiled {
 /// What a store holds: the embedder's state and what was found in the instance.
 struct Slot<S> {
     state: S,
+    limits: wt::StoreLimits,
     memory: Option<wt::Memory>,
     /// Counted, because a function cannot be called while its store lends it out, and a copy of it is dear.
     funcs: Vec<Rc<Typed>>,
 }
 
 impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
-    fn instantiate(&self, state: S) -> Result<Box<dyn Instance<S>>, Trap> {
+    fn instantiate(&self, state: S, limits: Limits) -> Result<Box<dyn Instance<S>>, Trap> {
         let mut store = wt::Store::new(
             self.module().engine(),
             Slot {
                 state,
+                limits: wt::StoreLimitsBuilder::new()
+                    .memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX))
+                    .build(),
                 memory: None,
                 funcs: Vec::new(),
             },
         );
+        store.limiter(|slot| &mut slot.limits);
         let instance = wt::InstancePre::instantiate(self, &mut store).map_err(trap)?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         Ok(Box::new(Running { store, instance }))
@@ -342,7 +348,10 @@ fn neutral_type(ty: &wt::ValType) -> ValType {
         wt::ValType::I64 => ValType::I64,
         wt::ValType::F32 => ValType::F32,
         wt::ValType::F64 => ValType::F64,
-        wt::ValType::V128 | wt::ValType::Ref(_) => ValType::Other,
+        wt::ValType::V128 => ValType::V128,
+        wt::ValType::Ref(ty) if ty.matches(&wt::RefType::FUNCREF) => ValType::FuncRef,
+        wt::ValType::Ref(ty) if ty.matches(&wt::RefType::EXTERNREF) => ValType::ExternRef,
+        wt::ValType::Ref(_) => ValType::Other,
     }
 }
 
@@ -388,9 +397,4 @@ fn trap(error: wt::Error) -> Trap {
         None => one_line(&error.root_cause().to_string()),
     };
     Trap { message, backtrace }
-}
-
-/// Messages go into a log of lines.
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

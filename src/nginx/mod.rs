@@ -25,7 +25,7 @@ mod uri;
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Source};
 pub use cleanup::{is_request, on_request_end};
 pub use log::{log, log_level};
-pub use module::{begin_configuration, configured_engine, set_engine_hook};
+pub use module::{Directive, begin_configuration, configured, set_directive_hook};
 pub use properties::process_property;
 pub use request::{Phase, Request};
 pub use symbols::{MissingSymbol, Symbols, symbols};

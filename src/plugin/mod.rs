@@ -26,7 +26,7 @@ use crate::abi::host::Host;
 use crate::abi::log;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{PluginInfo, VmState};
-use crate::engine::Engine;
+use crate::engine::{Engine, Limits};
 
 pub use context::PluginContext;
 pub use error::Error;
@@ -45,12 +45,15 @@ pub struct Options {
     pub vm_id: Vec<u8>,
     /// The plugin's environment variables.
     pub env: Vec<(String, String)>,
+    /// What each of its VMs may use.
+    pub limits: Limits,
 }
 
 /// A loaded plugin.
 pub struct Plugin {
     info: Rc<PluginInfo>,
     compiled: Arc<Compiled>,
+    limits: Limits,
     host: Rc<dyn Host>,
     vm: RefCell<Option<Rc<Vm>>>,
 }
@@ -81,6 +84,7 @@ impl Plugin {
                 abi: compiled.abi,
             }),
             compiled,
+            limits: options.limits,
             host,
             vm: RefCell::new(None),
         };
@@ -89,6 +93,9 @@ impl Plugin {
                 LogLevel::Warn,
                 &format!("import \"{import}\" is unknown, a stub stands in for it"),
             );
+        }
+        if let Some(notice) = &plugin.compiled.notice {
+            plugin.log(LogLevel::Warn, notice);
         }
         plugin.log(
             LogLevel::Debug,
@@ -128,6 +135,7 @@ impl Plugin {
         *slot = None;
         let vm = Rc::new(Vm::start(
             self.compiled.template(),
+            self.limits,
             Rc::clone(&self.info),
             Rc::clone(&self.host),
         )?);

@@ -32,6 +32,10 @@ pub struct Compiled {
     pub imports: Vec<String>,
     /// Imports that the host does not know, each once.
     pub unknown_imports: Vec<String>,
+    /// The code is the processor's, and not interpreted.
+    pub is_compiled: bool,
+    /// What the engine has to say of how it compiled the module.
+    pub notice: Option<String>,
 }
 
 impl Compiled {
@@ -53,7 +57,7 @@ impl Compiled {
     }
 }
 
-type Cache = HashMap<([u8; 32], &'static str), Weak<Compiled>>;
+type Cache = HashMap<([u8; 32], &'static str, u32), Weak<Compiled>>;
 
 /// A reload finds here what the configuration before it still holds.
 static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
@@ -64,7 +68,7 @@ static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
 /// See [`Error`]; nothing is kept of a module that fails.
 pub fn compile(bytes: &[u8], engine: &dyn Engine<VmState>) -> Result<Arc<Compiled>, Error> {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
-    let key = (hash, engine.name());
+    let key = (hash, engine.name(), engine.variant());
     let mut cache = CACHE.lock();
     let cache = cache.get_or_insert_default();
     if let Some(compiled) = cache.get(&key).and_then(Weak::upgrade) {
@@ -72,7 +76,10 @@ pub fn compile(bytes: &[u8], engine: &dyn Engine<VmState>) -> Result<Arc<Compile
     }
     let compiled = Arc::new(build(bytes, hash, engine)?);
     cache.retain(|_, module| module.strong_count() > 0);
-    cache.insert(key, Arc::downgrade(&compiled));
+    // What could not be had now may be had the next time.
+    if compiled.notice.is_none() {
+        cache.insert(key, Arc::downgrade(&compiled));
+    }
     Ok(compiled)
 }
 
@@ -132,6 +139,8 @@ fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<C
             .map(|i| format!("{}.{}", i.module, i.name))
             .collect(),
         unknown_imports: matched.unknown,
+        is_compiled: module.is_compiled(),
+        notice: module.notice().map(str::to_owned),
         template: module.link(matched.funcs)?,
     })
 }

@@ -8,7 +8,7 @@ use crate::abi::host::Host;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
-use crate::engine::{Func, Instance, Template, Trap};
+use crate::engine::{Func, Instance, Limits, Template, Trap};
 
 /// One instance of a plugin's module.
 pub struct Vm {
@@ -24,11 +24,12 @@ impl Vm {
     /// Makes an instance and runs its entry point.
     pub fn start(
         template: &dyn Template<VmState>,
+        limits: Limits,
         plugin: Rc<PluginInfo>,
         host: Rc<dyn Host>,
     ) -> Result<Self, Error> {
         let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host));
-        let mut instance = template.instantiate(state).map_err(|trap| {
+        let mut instance = template.instantiate(state, limits).map_err(|trap| {
             let reporter = VmState::new(plugin, host);
             report(&reporter, "the start function", &trap)
         })?;

@@ -7,7 +7,7 @@
 #   $server->configure(...); $server->signal('HUP');
 #   my @lines = $server->log(qr/.../);
 #
-# Parts of a configuration: main, http, init (Lua after require), init_worker, location (more of the server), workers, master,
+# Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after require), init_worker, location (more of the server), workers, master,
 # load_module (0 for none), require (0 for none), level.
 #
 # It stops, and leaves nothing, when the object goes.
@@ -27,6 +27,7 @@ use Time::HiRes qw(sleep time);
 our $root = abs_path(dirname(__FILE__) . '/../..');
 our $library = ($ENV{PROXY_WASM_LIB_DIR} // "$root/target/release");
 our $file = "$library/libresty_proxy_wasm.so";
+our $vm = $ENV{WASM_VM} // 'wasmtime';
 our $port = $ENV{TEST_NGINX_PORT} // 1984;
 
 my $nginx = $ENV{TEST_NGINX_BINARY} // 'nginx';
@@ -45,7 +46,7 @@ sub configure {
     my ($self, %parts) = @_;
     my %conf = (
         main => '', http => '', init => '', init_worker => '', location => '', workers => 1, master => 'on',
-        load_module => 1, require => 1, level => 'info', cpath => "$library/?.so", %parts,
+        load_module => 1, require => 1, vm => $vm, level => 'info', cpath => "$library/?.so", %parts,
     );
     $self->{master} = $conf{master};
     my @modules = grep { $_ ne $file } split ' ', $ENV{TEST_NGINX_LOAD_MODULES} // '';
@@ -53,6 +54,12 @@ sub configure {
     my $modules = join '', map { "load_module $_;\n" } @modules;
     my $user = $> == 0 ? "user root;\n" : '';
     my $require = $conf{require} ? 'wasm = require("resty.proxy-wasm")' : '';
+    my $directive = '';
+    if ($conf{vm} && $conf{load_module}) {
+        $directive = "wasm_vm $conf{vm};";
+    } elsif ($conf{vm} && $conf{require}) {
+        $require .= "\nassert(wasm.setup{ vm = \"$conf{vm}\" })";
+    }
     my ($path, $cpath) = ($ENV{LUA_PATH_PREFIX} // '', $ENV{LUA_CPATH_PREFIX} // '');
 
     open my $handle, '>', "$self->{prefix}/nginx.conf" or die $!;
@@ -73,6 +80,7 @@ uwsgi_temp_path logs/uwsgi;
 scgi_temp_path logs/scgi;
 lua_package_path "$path$root/lib/?.lua;;";
 lua_package_cpath "$cpath$conf{cpath};;";
+$directive
 $conf{http}
 init_by_lua_block {
 guests = "$root/build/guests/"

@@ -173,7 +173,7 @@ ngx.say(wasm.info(plugin).contexts)
 my $file = "$::root/t/plugins/wat/unknown-import.wat";
 my $size = -s $file;
 my $hash = Digest::SHA->new(256)->addfile($file)->hexdigest;
-"mine wasmtime 0.2.1 root
+"mine $::vm 0.2.1 root
 $size $hash
 0
 proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_request_headers
@@ -201,7 +201,7 @@ nil bad plugin
 ngx.say(wasm.engine())
 ngx.say(wasm._VERSION)
 --- response_body_like eval
-qr/^wasmtime\n\d+\.\d+\.\d+\n$/
+qr/^$::vm\n\d+\.\d+\.\d+\n$/
 
 
 
@@ -211,17 +211,23 @@ raises(function() wasm.setup() end)
 raises(function() wasm.setup("wasmtime") end)
 raises(function() wasm.setup({ engine = "wasmtime" }) end)
 raises(function() wasm.setup({ vm = 1 }) end)
+raises(function() wasm.setup({ wasmedge_aot = true }) end)
 answers(wasm.setup({}))
-answers(wasm.setup({ vm = "wasmtime" }))
+answers(wasm.setup({ vm = wasm.engine() }))
 answers(wasm.setup({ vm = "v8" }))
+answers(wasm.setup({ wasmedge_aot = "auto" }))
+answers(wasm.setup({ wasmedge_aot = "yes" }))
 --- response_body
 false content:2: bad options: table expected, got nil
 false content:3: bad options: table expected, got string
 false content:4: unknown option "engine"
 false content:5: bad option "vm": string expected, got number
+false content:6: bad option "wasmedge_aot": string expected, got boolean
 true nil
 true nil
 nil unknown engine "v8", it must be wasmtime or wasmedge
+true nil
+nil bad wasmedge_aot "yes", it must be auto, on or off
 
 
 

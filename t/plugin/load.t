@@ -484,14 +484,15 @@ no-on-log: on_delete
 
 
 
-=== TEST 34: endless recursion ends with the stack, in the log with the function's name
+=== TEST 34: endless recursion ends with the stack, in the log
 --- lua
 try("recursion.wat")
 --- response_body
 on_http_request_headers: failed to run proxy_on_http_request_headers
 --- error_log eval
+# WasmEdge 0.14 has no backtrace
 [qr{\[error\] .*proxy-wasm recursion: proxy_on_request_headers trapped: wasm trap: call stack exhausted, client},
-qr{\[error\] .* 19: +0x\w+ - .*!deeper, client}]
+$::vm eq 'wasmedge' ? () : qr{\[error\] .* 19: +0x\w+ - .*!deeper, client}]
 
 
 

@@ -45,7 +45,7 @@ typedef struct ProxyWasmOutcome {
 } ProxyWasmOutcome;
 
 int proxy_wasm_init(int configuring, char *errbuf, size_t *errlen);
-int proxy_wasm_engine_set(const char *name, size_t name_len, char *errbuf, size_t *errlen);
+int proxy_wasm_setting(const char *name, size_t name_len, const char *word, size_t word_len, char *errbuf, size_t *errlen);
 int proxy_wasm_engine_get(struct ProxyWasmStr *name);
 
 int proxy_wasm_plugin_new(const char *name, size_t name_len, const char *path, size_t path_len, const struct ProxyWasmHeader *options, size_t options_len, struct ProxyWasmPlugin **plugin, char *errbuf, size_t *errlen);

@@ -69,7 +69,7 @@ pub struct NgxModule {
     pub version: usize,
     pub signature: *const c_char,
     pub ctx: *const NgxHttpModule,
-    pub commands: *const Shared<[NgxCommand; 2]>,
+    pub commands: *const NgxCommand,
     pub kind: usize,
     pub init_master: Option<CycleHook>,
     pub init_module: Option<CycleHook>,

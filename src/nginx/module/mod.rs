@@ -1,4 +1,4 @@
-//! The library as an nginx module, for those who load it with `load_module`: the directive `wasm_vm`.
+//! The library as an nginx module, for those who load it with `load_module`: the directives.
 //!
 //! nginx takes a module only from its own build, and tells by a version and a signature. A constructor copies both
 //! from nginx.
@@ -6,7 +6,7 @@
 mod layout;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 
 use parking_lot::Mutex;
@@ -16,39 +16,69 @@ use layout::{NgxCommand, NgxConf, NgxHttpModule, NgxModule, NgxStr, Shared};
 use super::body_filter;
 use super::symbols::find;
 
-/// Decides whether an engine of this name can be used. If not, the text is the error that nginx reports.
-pub type EngineHook = fn(&str) -> Result<(), String>;
+/// The directives, each of one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// `wasm_vm`
+    Vm,
+    /// `wasmedge_aot`
+    Aot,
+    /// `wasm_memory_limit`
+    MemoryLimit,
+}
 
-/// What `wasm_vm` has said.
+impl Directive {
+    /// All, each at its own place.
+    pub const ALL: [Self; 3] = [Self::Vm, Self::Aot, Self::MemoryLimit];
+
+    /// What it is called.
+    pub const fn name(self) -> &'static CStr {
+        match self {
+            Self::Vm => c"wasm_vm",
+            Self::Aot => c"wasmedge_aot",
+            Self::MemoryLimit => c"wasm_memory_limit",
+        }
+    }
+}
+
+const DIRECTIVES: usize = Directive::ALL.len();
+
+/// Decides whether a directive can say this. If not, the text is the error that nginx reports.
+pub type DirectiveHook = fn(Directive, &str) -> Result<(), String>;
+
+/// What the directives have said, each at its own place.
+type Said = [Option<String>; DIRECTIVES];
+
 struct State {
-    hook: Option<EngineHook>,
+    hook: Option<DirectiveHook>,
     /// nginx is reading a configuration. What it says must not count before all of it was read: should it be bad, the
     /// old one stays.
     reading: bool,
-    read: Option<String>,
-    chosen: Option<String>,
+    read: Said,
+    chosen: Said,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     hook: None,
     reading: false,
-    read: None,
-    chosen: None,
+    read: [const { None }; DIRECTIVES],
+    chosen: [const { None }; DIRECTIVES],
 });
 
-/// Sets what checks the argument of `wasm_vm`. Without it any word is taken.
-pub fn set_engine_hook(check: EngineHook) {
+/// Sets what checks the arguments of directives. Without it any word is taken.
+pub fn set_directive_hook(check: DirectiveHook) {
     STATE.lock().hook = Some(check);
 }
 
-/// What `wasm_vm` says in the configuration that is being read, or else in the one that nginx runs with.
-pub fn configured_engine() -> Option<String> {
+/// What a directive says in the configuration that is being read, or else in the one that nginx runs with.
+pub fn configured(directive: Directive) -> Option<String> {
     let state = STATE.lock();
-    if state.reading {
-        state.read.clone()
+    let said = if state.reading {
+        &state.read
     } else {
-        state.chosen.clone()
-    }
+        &state.chosen
+    };
+    said[directive as usize].clone()
 }
 
 const UNSET_INDEX: usize = usize::MAX;
@@ -65,18 +95,25 @@ static HTTP: Shared<NgxHttpModule> = Shared::new(NgxHttpModule {
     others: [0; 5],
 });
 
-static COMMANDS: Shared<[NgxCommand; 2]> = Shared::new([
+const fn command(directive: Directive) -> NgxCommand {
+    let name = directive.name();
     NgxCommand {
         name: NgxStr {
-            len: 7,
-            data: c"wasm_vm".as_ptr().cast(),
+            len: name.count_bytes(),
+            data: name.as_ptr().cast(),
         },
         kind: HTTP_MAIN_CONF | TAKE1,
-        set: Some(set_engine),
+        set: Some(set),
         conf: 0,
-        offset: 0,
+        offset: directive as usize,
         post: ptr::null(),
-    },
+    }
+}
+
+static COMMANDS: Shared<[NgxCommand; DIRECTIVES + 1]> = Shared::new([
+    command(Directive::Vm),
+    command(Directive::Aot),
+    command(Directive::MemoryLimit),
     NgxCommand {
         name: NgxStr {
             len: 0,
@@ -98,7 +135,7 @@ static MODULE: Shared<NgxModule> = Shared::new(NgxModule {
     version: 0,
     signature: ptr::null(),
     ctx: HTTP.get(),
-    commands: &raw const COMMANDS,
+    commands: COMMANDS.get().cast(),
     kind: HTTP_MODULE,
     init_master: None,
     init_module: Some(accept),
@@ -169,7 +206,7 @@ fn stay_mapped() {
 extern "C" fn begin(_: *mut NgxConf) -> *mut c_void {
     let mut state = STATE.lock();
     state.reading = true;
-    state.read = None;
+    state.read = Said::default();
     // nginx wants something that is not null and never looks at it.
     HTTP.get().cast()
 }
@@ -193,7 +230,7 @@ pub fn begin_configuration(configuring: bool) {
 extern "C" fn accept(_: *mut c_void) -> isize {
     let mut state = STATE.lock();
     state.reading = false;
-    state.chosen = state.read.take();
+    state.chosen = mem::take(&mut state.read);
     0
 }
 
@@ -204,10 +241,10 @@ extern "C" fn forget(_: *mut c_void) -> isize {
     0
 }
 
-/// The directive `wasm_vm`.
-unsafe extern "C" fn set_engine(
+/// A directive is read.
+unsafe extern "C" fn set(
     conf: *mut NgxConf,
-    _: *const NgxCommand,
+    command: *const NgxCommand,
     _: *mut c_void,
 ) -> *const c_char {
     // SAFETY: nginx calls this with two words, the directive's name and its argument, as `TAKE1` asks for. They
@@ -217,17 +254,20 @@ unsafe extern "C" fn set_engine(
         std::slice::from_raw_parts(word.data, word.len)
     };
     let word = String::from_utf8_lossy(word);
+    // SAFETY: the command is one of `COMMANDS`.
+    let place = unsafe { (*command).offset };
+    let directive = Directive::ALL[place];
     let mut state = STATE.lock();
-    if state.read.is_some() {
+    if state.read[place].is_some() {
         return c"is duplicate".as_ptr();
     }
     if let Some(check) = state.hook
-        && let Err(text) = check(&word)
+        && let Err(text) = check(directive, &word)
     {
         report(conf, &text);
         return ptr::without_provenance(usize::MAX);
     }
-    state.read = Some(word.into_owned());
+    state.read[place] = Some(word.into_owned());
     ptr::null()
 }
 
@@ -240,7 +280,7 @@ fn report(conf: *mut NgxConf, text: &str) {
     };
     // SAFETY: nginx exports a function of this type under this name; the format takes one NUL-terminated string.
     unsafe {
-        let log = std::mem::transmute::<*mut c_void, LogError>(log);
+        let log = mem::transmute::<*mut c_void, LogError>(log);
         log(EMERG, conf, 0, c"%s".as_ptr(), text.as_ptr());
     }
 }

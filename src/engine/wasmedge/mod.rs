@@ -1,0 +1,344 @@
+//! WasmEdge, through its C API.
+//!
+//! The one engine with unsafe code, as its bindings are C's. A module is rewritten before WasmEdge sees it, see [`prepare`],
+//! and then interpreted or compiled ahead of time, see [`aot`].
+
+mod aot;
+mod api;
+mod child;
+mod instance;
+mod prepare;
+mod signals;
+mod thread_locals;
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::api::{
+    Api, Owned, WasmEdge_ASTModuleContext, WasmEdge_ConfigureContext, WasmEdge_FunctionTypeContext,
+    WasmEdge_Proposal_ExtendedConst, WasmEdge_Result, WasmEdge_ValType,
+};
+use super::{
+    Engine, Error, Export, ExportKind, FuncType, HostFunc, Import, Instance, Limits, Module,
+    Template, Trap, ValType,
+};
+
+/// What a guest may use of the native stack, counted as [`prepare`] does: half of what the thread has, or this.
+const MAX_STACK: u64 = 4 << 20;
+
+/// What a thread has for its stack where the system does not say.
+const DEFAULT_STACK: u64 = 8 << 20;
+
+/// Bytes of a page.
+const PAGE: u64 = 64 << 10;
+
+/// Pages that a memory may have: 4 GiB less a page, so that a size fits 32 bits.
+const MAX_PAGES: u32 = 0xffff;
+
+/// Which modules are compiled ahead of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AheadOfTime {
+    /// None: all are interpreted.
+    Never,
+    /// Those that are large enough for it to pay.
+    Large,
+    /// All.
+    Always,
+}
+
+/// The engine.
+pub struct WasmEdge {
+    api: &'static Api,
+    config: Config,
+    ahead: Mutex<AheadOfTime>,
+}
+
+/// A configuration, never changed once it is made.
+struct Config(Owned<WasmEdge_ConfigureContext>);
+
+// SAFETY: WasmEdge only reads it, and what it makes from it has a copy.
+unsafe impl Send for Config {}
+// SAFETY: as above.
+unsafe impl Sync for Config {}
+
+impl Config {
+    fn new(api: &Api) -> Result<Self, Error> {
+        // SAFETY: the object is new.
+        let config = unsafe {
+            Owned::new(
+                (api.WasmEdge_ConfigureCreate)(),
+                api.WasmEdge_ConfigureDelete,
+            )
+        }?;
+        // SAFETY: the object is alive. The features are those that `prepare` lets pass.
+        unsafe {
+            (api.WasmEdge_ConfigureAddProposal)(config.as_ptr(), WasmEdge_Proposal_ExtendedConst);
+        }
+        Ok(Self(config))
+    }
+
+    /// One by which an instance has at most so many pages of memory.
+    fn with_pages(api: &Api, pages: u32) -> Result<Self, Error> {
+        let config = Self::new(api)?;
+        // SAFETY: the object is alive and not shared yet.
+        unsafe { (api.WasmEdge_ConfigureSetMaxMemoryPage)(config.0.as_ptr(), pages) };
+        Ok(config)
+    }
+}
+
+impl WasmEdge {
+    /// Loads WasmEdge's shared library and sets the engine up. It starts no thread: it may be made before a fork and
+    /// used after it.
+    ///
+    /// # Errors
+    /// WasmEdge is not installed, or not in the version that this library was built for.
+    pub fn new() -> Result<Self, Error> {
+        let api = Api::get()?;
+        Ok(Self {
+            api,
+            config: Config::new(api)?,
+            ahead: Mutex::new(AheadOfTime::Large),
+        })
+    }
+
+    /// Whether WasmEdge can be used.
+    ///
+    /// # Errors
+    /// As [`WasmEdge::new`].
+    pub fn check() -> Result<(), Error> {
+        Api::get().map(|_| ())
+    }
+
+    /// Chooses which modules are compiled ahead of time, of those yet to be compiled.
+    pub fn compile_ahead(&self, which: AheadOfTime) {
+        *self.ahead.lock() = which;
+    }
+}
+
+impl<S: 'static> Engine<S> for WasmEdge {
+    fn name(&self) -> &'static str {
+        "wasmedge"
+    }
+
+    fn variant(&self) -> u32 {
+        *self.ahead.lock() as u32
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
+        let prepared = prepare::prepare(bytes, stack_size())?;
+        let mut notice = None;
+        let mut compiled = None;
+        let ahead = match *self.ahead.lock() {
+            AheadOfTime::Never => false,
+            AheadOfTime::Large => aot::pays(&prepared.wasm),
+            AheadOfTime::Always => true,
+        };
+        if ahead {
+            match aot::compile(self.api, &self.config, &prepared.wasm) {
+                Ok(ast) => compiled = Some(ast),
+                Err(reason) => {
+                    notice = Some(format!(
+                        "interpreted, as it could not be compiled ahead of time: {reason}"
+                    ));
+                }
+            }
+        }
+        let is_compiled = compiled.is_some();
+        let ast = match compiled {
+            Some(ast) => ast,
+            None => aot::parse(self.api, &self.config, &prepared.wasm)?,
+        };
+        Ok(Arc::new(Compiled {
+            api: self.api,
+            ast: Arc::new(ast),
+            is_compiled,
+            notice,
+            imports: prepared.imports,
+            exports: prepared.exports.into(),
+            memory_pages: prepared.memory_pages,
+            stack_left: prepared.stack_left.into(),
+        }))
+    }
+}
+
+/// A validated module, never changed again.
+struct Ast(Owned<WasmEdge_ASTModuleContext>);
+
+// SAFETY: instances are made from it by reading it only; the reference counts in it are atomic.
+unsafe impl Send for Ast {}
+// SAFETY: as above.
+unsafe impl Sync for Ast {}
+
+struct Compiled {
+    api: &'static Api,
+    ast: Arc<Ast>,
+    is_compiled: bool,
+    notice: Option<String>,
+    imports: Vec<Import>,
+    exports: Arc<[Export]>,
+    memory_pages: u64,
+    stack_left: Arc<str>,
+}
+
+impl<S: 'static> Module<S> for Compiled {
+    fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    fn exports(&self) -> &[Export] {
+        &self.exports
+    }
+
+    fn is_compiled(&self) -> bool {
+        self.is_compiled
+    }
+
+    fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    fn link(&self, funcs: Vec<HostFunc<S>>) -> Result<Arc<dyn Template<S>>, Error> {
+        let mut linked = Vec::with_capacity(funcs.len());
+        for (import, func) in self.imports.iter().zip(funcs) {
+            let Some(ty) = &import.ty else {
+                return Err(Error::ImportKind {
+                    module: import.module.clone(),
+                    name: import.name.clone(),
+                });
+            };
+            linked.push(LinkedFunc {
+                native: NativeType::new(self.api, ty)?,
+                params: ty.params.len(),
+                result: ty.results.first().copied(),
+                func,
+            });
+        }
+        Ok(Arc::new(Linked(Arc::new(Link {
+            api: self.api,
+            ast: Arc::clone(&self.ast),
+            is_compiled: self.is_compiled,
+            exports: Arc::clone(&self.exports),
+            memory_pages: self.memory_pages,
+            funcs: linked,
+            stack_left: Arc::clone(&self.stack_left),
+        }))))
+    }
+}
+
+/// A function's type as WasmEdge knows it.
+struct NativeType(Owned<WasmEdge_FunctionTypeContext>);
+
+// SAFETY: WasmEdge copies it into each function made of it, and nobody changes it.
+unsafe impl Send for NativeType {}
+// SAFETY: as above.
+unsafe impl Sync for NativeType {}
+
+impl NativeType {
+    fn new(api: &Api, ty: &FuncType) -> Result<Self, Error> {
+        let params: Vec<_> = ty.params.iter().map(|t| native(api, *t)).collect();
+        let results: Vec<_> = ty.results.iter().map(|t| native(api, *t)).collect();
+        // SAFETY: both lists live until the call returns; the object is new.
+        let object = unsafe {
+            Owned::new(
+                (api.WasmEdge_FunctionTypeCreate)(
+                    params.as_ptr(),
+                    params.len() as u32,
+                    results.as_ptr(),
+                    results.len() as u32,
+                ),
+                api.WasmEdge_FunctionTypeDelete,
+            )
+        };
+        object.map(Self)
+    }
+}
+
+/// One import with what stands behind it.
+struct LinkedFunc<S> {
+    native: NativeType,
+    params: usize,
+    result: Option<ValType>,
+    func: HostFunc<S>,
+}
+
+/// What all instances of a template share.
+struct Link<S> {
+    api: &'static Api,
+    ast: Arc<Ast>,
+    is_compiled: bool,
+    exports: Arc<[Export]>,
+    funcs: Vec<LinkedFunc<S>>,
+    /// What its memory starts with.
+    memory_pages: u64,
+    /// The exported global that counts what is left of the stack.
+    stack_left: Arc<str>,
+}
+
+impl<S> Link<S> {
+    /// The type of an exported function.
+    fn exported(&self, name: &str) -> Option<&FuncType> {
+        self.exports.iter().find_map(|export| match &export.kind {
+            ExportKind::Func(ty) if export.name == name => Some(ty),
+            _ => None,
+        })
+    }
+}
+
+struct Linked<S>(Arc<Link<S>>);
+
+impl<S: 'static> Template<S> for Linked<S> {
+    fn instantiate(&self, state: S, limits: Limits) -> Result<Box<dyn Instance<S>>, Trap> {
+        let pages = u32::try_from(limits.memory / PAGE).map_or(MAX_PAGES, |p| p.min(MAX_PAGES));
+        if self.0.memory_pages > u64::from(pages) {
+            // WasmEdge would give it less.
+            return Err(Trap::new(format!(
+                "memory minimum size of {} pages exceeds memory limits",
+                self.0.memory_pages
+            )));
+        }
+        Ok(Box::new(instance::Running::new(&self.0, state, pages)?))
+    }
+}
+
+/// The type of a value as WasmEdge knows it.
+fn native(api: &Api, ty: ValType) -> WasmEdge_ValType {
+    // SAFETY: these take nothing and give constants.
+    unsafe {
+        match ty {
+            ValType::I32 => (api.WasmEdge_ValTypeGenI32)(),
+            ValType::I64 => (api.WasmEdge_ValTypeGenI64)(),
+            ValType::F32 => (api.WasmEdge_ValTypeGenF32)(),
+            ValType::F64 => (api.WasmEdge_ValTypeGenF64)(),
+            ValType::V128 => (api.WasmEdge_ValTypeGenV128)(),
+            ValType::FuncRef => (api.WasmEdge_ValTypeGenFuncRef)(),
+            ValType::ExternRef => (api.WasmEdge_ValTypeGenExternRef)(),
+            ValType::Other => (api.WasmEdge_ValTypeGenExternRef)(),
+        }
+    }
+}
+
+/// A failure in WasmEdge's words, for what `prepare` did not foresee.
+fn invalid(api: &Api, what: &str, result: WasmEdge_Result) -> Error {
+    Error::Invalid(format!("wasmedge: {what}: {}", api.message(result)))
+}
+
+/// How much of the native stack guests may use.
+fn stack_size() -> u32 {
+    let mut size = 0;
+    let mut attributes = MaybeUninit::zeroed();
+    // SAFETY: the attributes are read from this thread and freed; the numbers have places to be written to. The address is not
+    // used.
+    let has = unsafe {
+        let mut address = ptr::null_mut();
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 {
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut address, &raw mut size);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+        size as u64
+    };
+    let has = if has == 0 { DEFAULT_STACK } else { has };
+    (has / 2).min(MAX_STACK) as u32
+}

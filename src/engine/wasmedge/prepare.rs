@@ -1,0 +1,65 @@
+//! Rewrites a module before WasmEdge sees it.
+//!
+//! WasmEdge neither bounds how deep a guest's calls go nor says readably what is wrong with a module, it cannot tell
+//! two imports of one name apart, and its compiled code leaks native stack when a host function is called through a
+//! table. So a module is validated here, its imports get names of their own, its functions count the stack that they
+//! use, and where it takes an imported function as a value it gets one of its own that calls the import.
+//!
+//! One pass validates and finds what has to change ([`survey`]), a second writes it ([`write`]). No index that the module
+//! uses moves: what is added comes after what was there.
+
+mod survey;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use self::survey::Survey;
+use super::super::{Error, Export, Import, one_line};
+
+/// The module name that every import is renamed to; import number i has the name i in decimal.
+pub const IMPORTS: &str = "host";
+
+/// What is known of a module, and the module as WasmEdge gets it.
+pub struct Prepared {
+    /// The rewritten binary.
+    pub wasm: Vec<u8>,
+    /// Imports in the module's order with their original names.
+    pub imports: Vec<Import>,
+    /// The module's own exports, without what was added.
+    pub exports: Vec<Export>,
+    /// How many pages of 64 KiB its memory starts with.
+    pub memory_pages: u64,
+    /// The name by which the global with what is left of the stack is exported: i32, below zero once it was exhausted.
+    pub stack_left: String,
+}
+
+/// Validates a module, given as a binary or as text, and rewrites it so that its calls use at most `stack` bytes.
+///
+/// # Errors
+/// The bytes are not a valid module.
+pub fn prepare(bytes: &[u8], stack: u32) -> Result<Prepared, Error> {
+    let bytes = wat::parse_bytes(bytes).map_err(|e| Error::Invalid(one_line(&e.to_string())))?;
+    let survey = Survey::new(&bytes)?;
+    let mut stack_left = String::from("stack_left");
+    while survey.exports.iter().any(|e| e.name == stack_left) {
+        stack_left.push('_');
+    }
+    let stack = i32::try_from(stack).unwrap_or(i32::MAX);
+    let wasm = write::write(&survey, &bytes, stack, &stack_left)
+        .map_err(|e| Error::Engine(format!("rewriting the module: {e}")))?;
+    Ok(Prepared {
+        wasm,
+        imports: survey.imports,
+        exports: survey.exports,
+        memory_pages: survey.memory_pages,
+        stack_left,
+    })
+}
+
+/// No fewer bytes than a call takes of the native stack, even in code that is not optimised: where each local, each
+/// operand and each result after the first has a place of its own, and any instruction may keep a value.
+fn cost(locals: u32, operands: u32, bytes: usize, extra: u64) -> i32 {
+    let places = u64::from(locals) + u64::from(operands);
+    let cost = 64 + 16 * places + 4 * bytes as u64 + 32 * extra;
+    i32::try_from(cost).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,230 @@
+//! The second pass: writes the module with what is to change in it.
+
+use std::convert::Infallible;
+use std::slice;
+
+use wasm_encoder::reencode::{Reencode, utils};
+use wasm_encoder::{self as we, Encode, InstructionSink, SectionId};
+use wasmparser as wp;
+
+use super::survey::{Body, Imported, Survey};
+use super::{IMPORTS, cost};
+
+struct Writer<'a> {
+    survey: &'a Survey<'a>,
+    /// Those yet to be written.
+    bodies: slice::Iter<'a, Body<'a>>,
+    stack: i32,
+    stack_left: &'a str,
+}
+
+/// Writes the module that was surveyed.
+pub fn write(survey: &Survey<'_>, bytes: &[u8], stack: i32, stack_left: &str) -> Written<Vec<u8>> {
+    let mut module = we::Module::new();
+    let mut writer = Writer {
+        bodies: survey.bodies.iter(),
+        survey,
+        stack,
+        stack_left,
+    };
+    writer.parse_core_module(&mut module, wp::Parser::new(0), bytes)?;
+    Ok(module.finish())
+}
+
+type Written<T = ()> = Result<T, we::reencode::Error<Infallible>>;
+
+/// Generates the hooks that add to a section of the module, and the one that adds the section if the module lacks it.
+macro_rules! additions {
+    ($($id:ident $section:ident $reader:ident $hook:ident $add:ident),* $(,)?) => {
+        $(
+            fn $hook(&mut self, to: &mut we::$section, from: wp::$reader<'_>) -> Written {
+                utils::$hook(self, to, from)?;
+                self.$add(to);
+                Ok(())
+            }
+        )*
+
+        fn intersperse_section_hook(
+            &mut self,
+            module: &mut we::Module,
+            after: Option<SectionId>,
+            before: Option<SectionId>,
+        ) -> Written {
+            $(
+                if after.is_none_or(|after| place(after) < place(SectionId::$id))
+                    && before.is_none_or(|before| place(SectionId::$id) < place(before))
+                {
+                    let mut section = we::$section::new();
+                    self.$add(&mut section);
+                    if !section.is_empty() {
+                        module.section(&section);
+                    }
+                }
+            )*
+            Ok(())
+        }
+    };
+}
+
+impl Reencode for Writer<'_> {
+    type Error = Infallible;
+
+    additions!(
+        Function FunctionSection FunctionSectionReader parse_function_section add_functions,
+        Global GlobalSection GlobalSectionReader parse_global_section add_global,
+        Export ExportSection ExportSectionReader parse_export_section add_export,
+        Element ElementSection ElementSectionReader parse_element_section add_element,
+        Code CodeSection CodeSectionReader parse_code_section add_code,
+    );
+
+    /// Functions that are used as values come here, and the start function; the method below is for exports.
+    fn function_index(&mut self, function: u32) -> Written<u32> {
+        Ok(*self.survey.wrappers.get(&function).unwrap_or(&function))
+    }
+
+    fn external_index(&mut self, _: wp::ExternalKind, index: u32) -> Written<u32> {
+        Ok(index)
+    }
+
+    fn parse_custom_section(
+        &mut self,
+        _: &mut we::Module,
+        _: wp::CustomSectionReader<'_>,
+    ) -> Written {
+        Ok(())
+    }
+
+    fn parse_type_section(
+        &mut self,
+        to: &mut we::TypeSection,
+        from: wp::TypeSectionReader<'_>,
+    ) -> Written {
+        utils::parse_type_section(self, to, from)?;
+        let mut blocks: Vec<_> = self.survey.blocks.iter().collect();
+        blocks.sort_unstable_by_key(|(_, index)| **index);
+        for (results, _) in blocks {
+            let results = self.val_types(results.to_vec())?;
+            to.ty().function([], results);
+        }
+        Ok(())
+    }
+
+    fn parse_import_section(
+        &mut self,
+        to: &mut we::ImportSection,
+        from: wp::ImportSectionReader<'_>,
+    ) -> Written {
+        for (number, import) in from.into_imports().enumerate() {
+            let ty = self.entity_type(import?.ty)?;
+            to.import(IMPORTS, &number.to_string(), ty);
+        }
+        Ok(())
+    }
+
+    fn parse_function_body(
+        &mut self,
+        to: &mut we::CodeSection,
+        _: wp::FunctionBody<'_>,
+    ) -> Written {
+        let Some(body) = self.bodies.next() else {
+            return Ok(());
+        };
+        let mut bytes = body.bytes[..body.code].to_vec();
+        if let Some((cost, block)) = body.guard {
+            self.enter(&mut bytes, cost);
+            InstructionSink::new(&mut bytes).block(self.block_type(block)?);
+        }
+        let mut at = body.code;
+        for (range, instruction) in &body.edits {
+            bytes.extend_from_slice(&body.bytes[at..range.start]);
+            instruction.encode(&mut bytes);
+            at = range.end;
+        }
+        bytes.extend_from_slice(&body.bytes[at..]);
+        if let Some((cost, _)) = body.guard {
+            self.leave(&mut bytes, cost);
+        }
+        to.raw(&bytes);
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    fn add_functions(&self, functions: &mut we::FunctionSection) {
+        for &import in &self.survey.wrapped {
+            functions.function(self.survey.imported[import as usize].ty);
+        }
+    }
+
+    fn add_global(&self, globals: &mut we::GlobalSection) {
+        let ty = we::GlobalType {
+            val_type: we::ValType::I32,
+            mutable: true,
+            shared: false,
+        };
+        globals.global(ty, &we::ConstExpr::i32_const(self.stack));
+    }
+
+    fn add_export(&self, exports: &mut we::ExportSection) {
+        let global = self.survey.globals;
+        exports.export(self.stack_left, we::ExportKind::Global, global);
+    }
+
+    /// Code may only use functions as values that are named outside of it, and an import may be named by an export only.
+    fn add_element(&self, elements: &mut we::ElementSection) {
+        if self.survey.in_code {
+            let wrappers = (self.survey.functions..).take(self.survey.wrapped.len());
+            elements.declared(we::Elements::Functions(wrappers.collect()));
+        }
+    }
+
+    fn add_code(&self, code: &mut we::CodeSection) {
+        for &import in &self.survey.wrapped {
+            let Imported {
+                params, results, ..
+            } = self.survey.imported[import as usize];
+            let mut call = Vec::new();
+            let mut sink = InstructionSink::new(&mut call);
+            for param in 0..params {
+                sink.local_get(param);
+            }
+            sink.call(import);
+            let extra = results.saturating_sub(params + 1);
+            let cost = cost(params, params.max(results), call.len(), extra.into());
+            // It has no locals.
+            let mut body = vec![0];
+            self.enter(&mut body, cost);
+            body.extend(call);
+            self.leave(&mut body, cost);
+            code.raw(&body);
+        }
+    }
+
+    fn enter(&self, bytes: &mut Vec<u8>, cost: i32) {
+        let left = self.survey.globals;
+        let mut sink = InstructionSink::new(bytes);
+        sink.global_get(left).i32_const(cost).i32_lt_s();
+        sink.if_(we::BlockType::Empty);
+        sink.i32_const(-1).global_set(left).unreachable();
+        sink.end();
+        sink.global_get(left).i32_const(cost).i32_sub();
+        sink.global_set(left);
+    }
+
+    fn leave(&self, bytes: &mut Vec<u8>, cost: i32) {
+        let left = self.survey.globals;
+        let mut sink = InstructionSink::new(bytes);
+        sink.global_get(left).i32_const(cost).i32_add();
+        sink.global_set(left).end();
+    }
+}
+
+/// Where a section stands in a module.
+fn place(section: SectionId) -> (u8, u8) {
+    match section {
+        // These came later.
+        SectionId::Tag => (SectionId::Memory as u8, 1),
+        SectionId::DataCount => (SectionId::Element as u8, 1),
+        _ => (section as u8, 0),
+    }
+}
