@@ -116,8 +116,8 @@ int proxy_wasm_init(int configuring,
                     char *errbuf,
                     size_t *errlen);
 
-// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`) or
-// `wasm_memory_limit` (a size: `64m`).
+// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`),
+// `wasm_memory_limit` (a size: `64m`) or `wasm_deadline` (a time: `500ms`).
 //
 // Returns 0, or -1.
 //

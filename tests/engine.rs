@@ -1,17 +1,25 @@
 //! What every engine has to do. Each test runs on each engine of the build.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use parking_lot::Mutex;
+use resty_proxy_wasm::engine::clock;
 #[cfg(feature = "wasmedge")]
 use resty_proxy_wasm::engine::wasmedge::{AheadOfTime, WasmEdge};
 use resty_proxy_wasm::engine::wasmtime::Wasmtime;
 use resty_proxy_wasm::engine::{
-    Engine, Error, ExportKind, FuncType, Guest, HostFunc, Instance, Limits, Trap, ValType,
+    Engine, Error, ExportKind, Func, FuncType, Guest, HostFunc, Instance, Limits, Trap, ValType,
 };
 
 /// What host functions leave behind: the arguments of each call.
 #[derive(Default)]
 struct State {
     calls: Vec<Vec<u64>>,
+    /// The function that a host function calls.
+    back: Option<Func>,
 }
 
 type TestEngine = dyn Engine<State>;
@@ -518,6 +526,7 @@ fn memory_has_a_limit() {
             .unwrap_or_else(|error| panic!("{error}"));
         let pages = |pages: u64| Limits {
             memory: pages * 65536,
+            ..Limits::default()
         };
         let mut instance = template.instantiate(State::default(), pages(4)).unwrap();
         for (more, want) in [
@@ -544,6 +553,85 @@ fn memory_has_a_limit() {
                 .is_ok()
         );
     });
+}
+
+/// What takes too long is ended: in the guest itself, in what a host function calls, and in the start section. What does not is left
+/// alone, and so are other instances.
+#[test]
+fn a_call_has_a_limit_of_time() {
+    const TIME: Duration = Duration::from_millis(30);
+    fn call_back(guest: TestGuest<'_>, args: &[u64]) -> Result<u64, Trap> {
+        let back = guest.state().back.unwrap();
+        guest.call(back, args)
+    }
+    let clock = Clock::start();
+    on_each_engine(|engine| {
+        let wat = r#"(module
+            (import "h" "record" (func $record (param i32) (result i32)))
+            (import "h" "call_back" (func $call_back (param i32) (result i32)))
+            (func (export "loop") (param i32) (result i32) (loop $again (br $again)) unreachable)
+            (func (export "host") (param i32) (result i32)
+                (loop $again (br_if $again (i32.or (call $record (local.get 0)) (i32.const 1)))) unreachable)
+            (func $deep (export "deep") (param i32) (result i32)
+                (local $i i32)
+                (loop $again
+                    (drop (call $shallow (local.get 0)))
+                    (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const -1))))
+                unreachable)
+            (func $shallow (param i32) (result i32) (local.get 0))
+            (func (export "back") (param i32) (result i32) (call $call_back (local.get 0)))
+            (func (export "quick") (param i32) (result i32) (call $record (local.get 0))))"#;
+        let funcs = || vec![HostFunc::Call(record), HostFunc::Call(call_back)];
+        for name in ["loop", "host", "deep", "back"] {
+            let mut instance = instance(engine, wat, funcs());
+            instance.state().back = instance.func("loop");
+            instance.allow(TIME);
+            assert_eq!(call(&mut instance, "quick", &[7]).unwrap(), 7);
+            let trap = call(&mut instance, name, &[0]).unwrap_err();
+            assert_eq!(trap.message, "it took more than 30 ms", "{name}");
+        }
+        let wat = "(module (func $start (loop $again (br $again))) (start $start))";
+        let module = engine.compile(wat.as_bytes()).unwrap();
+        let template = module
+            .link(vec![])
+            .unwrap_or_else(|error| panic!("{error}"));
+        let limits = Limits {
+            time: TIME,
+            ..Limits::default()
+        };
+        let trap = template
+            .instantiate(State::default(), limits)
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(trap.message, "it took more than 30 ms");
+    });
+    drop(clock);
+}
+
+/// The clock, while it lives.
+struct Clock(Arc<AtomicBool>);
+
+impl Clock {
+    fn start() -> Self {
+        let runs = Arc::new(AtomicBool::new(true));
+        let goes_on = Arc::clone(&runs);
+        clock::set_runs(true);
+        thread::spawn(move || {
+            // It never stands still.
+            while goes_on.load(Ordering::Relaxed) {
+                thread::sleep(clock::TICK);
+                clock::tick(&mut 0);
+            }
+        });
+        Self(runs)
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        clock::set_runs(false);
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ local DIRECTIVES = {
     vm = "wasm_vm",
     wasmedge_aot = "wasmedge_aot",
     memory_limit = "wasm_memory_limit",
+    deadline = "wasm_deadline",
 }
 
 
@@ -71,6 +72,8 @@ local DIRECTIVES = {
 -- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
 -- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
 -- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
+-- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s). To start and to be configured a
+-- plugin has 10s, or as long as that if it is more.
 --
 -- Returns true, or nil and an error. Raises an error on an unknown option.
 function _M.setup(opts)

@@ -93,6 +93,8 @@ mod tests {
     use crate::abi::testing::FakeGuest;
 
     impl Instance<VmState> for FakeGuest {
+        fn allow(&mut self, _time: std::time::Duration) {}
+
         fn func(&mut self, _name: &str) -> Option<Func> {
             Some(Func::fake(1))
         }

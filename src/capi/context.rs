@@ -2,6 +2,7 @@ use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
 use super::boundary::{bytes, guard, log_error};
+use super::clock;
 use super::plugin::ProxyWasmPlugin;
 use crate::plugin::{Error, PluginContext};
 
@@ -31,6 +32,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
         let ProxyWasmPlugin { plugin, flags } = unsafe { &*plugin };
         // SAFETY: the caller says that it is a string.
         let config = unsafe { bytes(config, config_len) };
+        clock::start_in_worker();
         match PluginContext::new(Rc::clone(plugin), config) {
             Ok(made) => {
                 let made = Box::new(ProxyWasmContext {

@@ -1,7 +1,9 @@
 //! Which engine runs plugins, and how: what the directives say, else what `wasm.setup{}` says, else Wasmtime.
 
+use std::ops::RangeInclusive;
 use std::os::raw::{c_char, c_int};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -9,8 +11,9 @@ use super::boundary::{ProxyWasmStr, bytes, fail, guard};
 use crate::abi::vm::VmState;
 #[cfg(feature = "wasmedge")]
 use crate::engine::wasmedge::{AheadOfTime, WasmEdge};
-use crate::engine::{self, Engine, Limits, wasmtime::Wasmtime};
+use crate::engine::{self, Engine, wasmtime::Wasmtime};
 use crate::nginx::{self, Directive};
+use crate::plugin::Allowance;
 
 /// The engines that can be named. One that this build lacks is refused with advice.
 const NAMES: [&str; 2] = ["wasmtime", "wasmedge"];
@@ -30,6 +33,10 @@ pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
         Directive::Aot => Err(format!(
             "bad wasmedge_aot \"{word}\", it must be auto, on or off"
         )),
+        Directive::Deadline if time(word).is_some_and(|time| TIMES.contains(&time)) => Ok(()),
+        Directive::Deadline => Err(format!(
+            "bad wasm_deadline \"{word}\", it must be a time from 1ms to 1h"
+        )),
         Directive::MemoryLimit => match size(word) {
             Some(LEAST_MEMORY..=MOST_MEMORY) => Ok(()),
             _ => Err(format!(
@@ -44,6 +51,22 @@ const LEAST_MEMORY: u64 = 64 << 10;
 
 /// All that 32 bits can address.
 const MOST_MEMORY: u64 = 4 << 30;
+
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
+/// A time as nginx writes it: seconds, or with ms, s, m or h.
+fn time(word: &str) -> Option<Duration> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let milliseconds = match &word[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let count = digits.parse::<u64>().ok()?;
+    count.checked_mul(milliseconds).map(Duration::from_millis)
+}
 
 /// A size as nginx writes it: bytes, or with k, m or g.
 fn size(word: &str) -> Option<u64> {
@@ -98,10 +121,18 @@ fn said(directive: Directive) -> Option<String> {
     nginx::configured(directive).or_else(|| SET.lock()[directive as usize].clone())
 }
 
-/// What instances may use by configuration.
-pub fn limits() -> Limits {
-    let memory = said(Directive::MemoryLimit).and_then(|word| size(&word));
-    memory.map_or_else(Limits::default, |memory| Limits { memory })
+/// What VMs may use by configuration.
+pub fn limits() -> Allowance {
+    let mut limits = Allowance::default();
+    if let Some(memory) = said(Directive::MemoryLimit).and_then(|word| size(&word)) {
+        limits.vm.memory = memory;
+    }
+    if let Some(callback) = said(Directive::Deadline).and_then(|word| time(&word)) {
+        limits.callback = callback;
+        // To start is more work, and done once.
+        limits.vm.time = limits.vm.time.max(callback);
+    }
+    limits
 }
 
 /// The engine that configuration asks for, set up on first use and then kept for the life of the process.
@@ -162,8 +193,8 @@ pub unsafe extern "C" fn proxy_wasm_init(
     })
 }
 
-/// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`) or
-/// `wasm_memory_limit` (a size: `64m`).
+/// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`),
+/// `wasm_memory_limit` (a size: `64m`) or `wasm_deadline` (a time: `500ms`).
 ///
 /// Returns 0, or -1.
 ///

@@ -3,7 +3,7 @@
 use std::backtrace::Backtrace;
 use std::panic;
 
-use super::{engine, worker};
+use super::{clock, engine, worker};
 use crate::abi::types::LogLevel;
 use crate::nginx;
 use crate::plugin::process;
@@ -22,6 +22,7 @@ extern "C" fn loaded() {
 
 extern "C" fn forked() {
     process::forked();
+    clock::forked();
 }
 
 /// Our callers may be LuaJIT's machine code, which has no unwind tables: a native backtrace through it aborts the process. Nothing

@@ -12,6 +12,7 @@
 //! - No panic leaves a function: it is logged, and the function answers -1.
 
 mod boundary;
+mod clock;
 mod context;
 mod engine;
 mod host;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers, log_error};
 use super::host::WorkerHost;
-use super::{engine, worker};
+use super::{clock, engine, worker};
 use crate::abi::types::AbiVersion;
 use crate::plugin::{Options, Plugin};
 
@@ -62,6 +62,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_new(
         let (name, path) = unsafe { (bytes(name, name_len), bytes(path, path_len)) };
         // SAFETY: the caller says that these are options.
         let options = unsafe { headers(options, options_len) };
+        clock::start_in_worker();
         match load(&String::from_utf8_lossy(name), path, options) {
             Ok(loaded) => {
                 let loaded = Box::new(ProxyWasmPlugin {

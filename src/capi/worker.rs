@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxBuildHasher;
 
+use super::clock;
 use crate::abi::host::{HttpStream, LocalResponse};
 use crate::abi::types::LogLevel;
 use crate::nginx::body_filter::Replacement;
@@ -123,6 +124,7 @@ unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
     if !unsafe { nginx::is_request(r) } {
         return Ok(None);
     }
+    clock::start();
     // SAFETY: as above; `ended` takes no more of it than its address.
     if !unsafe { nginx::on_request_end(r, ended, r) } {
         return Err(Error::OutOfMemory);

@@ -6,6 +6,7 @@
 //!
 //! Nothing here may name a proxy's notions, and only `abi` and `plugin` use it.
 
+pub mod clock;
 mod error;
 mod signals;
 #[cfg(feature = "wasmedge")]
@@ -14,6 +15,7 @@ pub mod wasmtime;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{Error, Trap};
 
@@ -131,6 +133,10 @@ pub trait Guest<S> {
 
 /// One instance of a module.
 pub trait Instance<S>: Guest<S> {
+    /// How long each further call from outside may take, with all that it calls, where the [`clock`] runs. One that takes longer
+    /// traps.
+    fn allow(&mut self, time: Duration);
+
     /// Finds an exported function.
     fn func(&mut self, name: &str) -> Option<Func>;
 }
@@ -140,11 +146,17 @@ pub trait Instance<S>: Guest<S> {
 pub struct Limits {
     /// Bytes of linear memory. A guest that asks for more is told that there is none; one that starts with more does not.
     pub memory: u64,
+    /// How long making it, with the module's start section, may take, where the [`clock`] runs; and each call until
+    /// [`Instance::allow`] says otherwise.
+    pub time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 256 << 20 }
+        Self {
+            memory: 256 << 20,
+            time: Duration::from_secs(10),
+        }
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime as wt;
 use wt::{AsContext, AsContextMut};
 
+use super::clock::{self, Call};
 use super::{
     Engine, Error, Export, ExportKind, Func, FuncType, Guest, HostFunc, Import, Instance, Limits,
     Module, Template, Trap, ValType, one_line, signals,
 };
+
+/// More ticks than any clock counts.
+const NEVER: u64 = 1 << 40;
 
 /// The engine, with the settings that a host which forks needs.
 pub struct Wasmtime {
@@ -26,9 +31,17 @@ impl Wasmtime {
         // Debuggers and profilers may want it; a worker that loads many plugins does not.
         config.native_unwind_info(false);
         config.wasm_backtrace_details(wt::WasmBacktraceDetails::Disable);
+        config.epoch_interruption(true);
         let engine =
             wt::Engine::new(&config).map_err(|e| Error::Engine(format!("wasmtime: {e:#}")))?;
         signals::use_them();
+        let ticked = engine.weak();
+        clock::watch(move |_| {
+            ticked
+                .upgrade()
+                .map(|engine| engine.increment_epoch())
+                .is_some()
+        });
         Ok(Self { engine })
     }
 }
@@ -89,6 +102,7 @@ impl<S: 'static> Module<S> for Compiled {
 struct Slot<S> {
     state: S,
     limits: wt::StoreLimits,
+    time: Duration,
     memory: Option<wt::Memory>,
     /// Counted, because a function cannot be called while its store lends it out, and a copy of it is dear.
     funcs: Vec<Rc<Typed>>,
@@ -103,12 +117,16 @@ impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
                 limits: wt::StoreLimitsBuilder::new()
                     .memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX))
                     .build(),
+                time: limits.time,
                 memory: None,
                 funcs: Vec::new(),
             },
         );
         store.limiter(|slot| &mut slot.limits);
-        let instance = wt::InstancePre::instantiate(self, &mut store).map_err(trap)?;
+        let call = Call::begin(limits.time);
+        store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
+        let instance = wt::InstancePre::instantiate(self, &mut store)
+            .map_err(|error| trap(error, limits.time))?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         Ok(Box::new(Running { store, instance }))
     }
@@ -120,6 +138,10 @@ struct Running<S: 'static> {
 }
 
 impl<S: 'static> Instance<S> for Running<S> {
+    fn allow(&mut self, time: Duration) {
+        self.store.data_mut().time = time;
+    }
+
     fn func(&mut self, name: &str) -> Option<Func> {
         let func = self.instance.get_func(&mut self.store, name)?;
         let typed = Typed::new(func, &self.store);
@@ -135,7 +157,7 @@ impl<S: 'static> Instance<S> for Running<S> {
 
 /// Implements [`Guest`] for what can be borrowed as a store's context.
 macro_rules! guest {
-    ($name:ty, |$self:ident| $context:expr) => {
+    ($name:ty, |$self:ident| $context:expr, $begin:expr) => {
         impl<S: 'static> Guest<S> for $name {
             fn memory(&mut self) -> &mut [u8] {
                 self.split().0
@@ -159,15 +181,26 @@ macro_rules! guest {
 
             fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap> {
                 let $self = self;
+                let time = $context.data().time;
+                let call: Option<Call> = $begin(time);
+                if let Some(call) = &call {
+                    let ticks = call.ticks.unwrap_or(NEVER);
+                    $context.as_context_mut().set_epoch_deadline(ticks);
+                }
                 let typed = Rc::clone(&$context.data().funcs[func.index as usize]);
-                typed.call($context.as_context_mut(), args).map_err(trap)
+                typed
+                    .call($context.as_context_mut(), args)
+                    .map_err(|error| trap(error, time))
             }
         }
     };
 }
 
-guest!(Running<S>, |guest| guest.store);
-guest!(wt::Caller<'_, Slot<S>>, |guest| guest);
+guest!(Running<S>, |guest| guest.store, |time| Some(Call::begin(
+    time
+)));
+// Part of a call that has begun.
+guest!(wt::Caller<'_, Slot<S>>, |guest| guest, |_| None);
 
 /// A module's start section runs before anybody could look for its memory.
 fn find_memory<S: 'static>(caller: &mut wt::Caller<'_, Slot<S>>) {
@@ -381,7 +414,7 @@ fn export(export: wt::ExportType<'_>) -> Export {
     }
 }
 
-fn trap(error: wt::Error) -> Trap {
+fn trap(error: wt::Error, time: Duration) -> Trap {
     let backtrace = error
         .downcast_ref::<wt::WasmBacktrace>()
         .map(|b| {
@@ -394,6 +427,7 @@ fn trap(error: wt::Error) -> Trap {
         .unwrap_or_default();
     let message = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.message.clone(),
+        None if error.downcast_ref() == Some(&wt::Trap::Interrupt) => clock::message(time),
         None => one_line(&error.root_cause().to_string()),
     };
     Trap { message, backtrace }

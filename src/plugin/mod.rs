@@ -21,6 +21,7 @@ mod vm;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::abi::host::Host;
 use crate::abi::log;
@@ -46,14 +47,32 @@ pub struct Options {
     /// The plugin's environment variables.
     pub env: Vec<(String, String)>,
     /// What each of its VMs may use.
-    pub limits: Limits,
+    pub limits: Allowance,
+}
+
+/// What a VM may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Memory, and the time to start and to be configured.
+    pub vm: Limits,
+    /// The time of any other callback.
+    pub callback: Duration,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            vm: Limits::default(),
+            callback: Duration::from_secs(1),
+        }
+    }
 }
 
 /// A loaded plugin.
 pub struct Plugin {
     info: Rc<PluginInfo>,
     compiled: Arc<Compiled>,
-    limits: Limits,
+    limits: Allowance,
     host: Rc<dyn Host>,
     vm: RefCell<Option<Rc<Vm>>>,
 }

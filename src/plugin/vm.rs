@@ -2,13 +2,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::module::ALLOCATORS;
-use super::{Error, process};
+use super::{Allowance, Error, process};
 use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::Host;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
-use crate::engine::{Func, Instance, Limits, Template, Trap};
+use crate::engine::{Func, Instance, Template, Trap};
 
 /// One instance of a plugin's module.
 pub struct Vm {
@@ -18,18 +18,19 @@ pub struct Vm {
     started: Cell<bool>,
     poisoned: Cell<bool>,
     generation: u32,
+    limits: Allowance,
 }
 
 impl Vm {
     /// Makes an instance and runs its entry point.
     pub fn start(
         template: &dyn Template<VmState>,
-        limits: Limits,
+        limits: Allowance,
         plugin: Rc<PluginInfo>,
         host: Rc<dyn Host>,
     ) -> Result<Self, Error> {
         let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host));
-        let mut instance = template.instantiate(state, limits).map_err(|trap| {
+        let mut instance = template.instantiate(state, limits.vm).map_err(|trap| {
             let reporter = VmState::new(plugin, host);
             report(&reporter, "the start function", &trap)
         })?;
@@ -53,6 +54,7 @@ impl Vm {
             started: Cell::new(false),
             poisoned: Cell::new(false),
             generation: process::generation(),
+            limits,
         })
     }
 
@@ -142,6 +144,10 @@ impl Vm {
         if !self.is_usable() {
             return Err(Error::Poisoned);
         }
+        instance.allow(match phase {
+            Phase::Start | Phase::Configure => self.limits.vm.time,
+            _ => self.limits.callback,
+        });
         let state = instance.state();
         state.current = context;
         state.phase = phase;

@@ -93,6 +93,7 @@ fn translate(api: &Api, wasm: &[u8], file: &Path) -> Result<(), String> {
             config.0.as_ptr(),
             WasmEdge_CompilerOutputFormat_Wasm,
         );
+        (api.WasmEdge_ConfigureCompilerSetInterruptible)(config.0.as_ptr(), true);
         Owned::new(
             (api.WasmEdge_CompilerCreate)(config.0.as_ptr()),
             api.WasmEdge_CompilerDelete,

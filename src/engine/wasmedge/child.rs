@@ -5,12 +5,12 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
-use std::ptr;
+
+use super::signals::{self, Blocked};
 
 /// Runs `work` in a child, which ends with what it returns, or is ended after so many seconds. What it prints goes to
 /// `output`.
@@ -19,7 +19,7 @@ use std::ptr;
 /// There can be no child.
 pub fn run(seconds: u32, output: &File, work: impl FnOnce() -> u8) -> io::Result<ExitStatus> {
     // nginx reaps every child that it is told of.
-    let blocked = Blocked::new(libc::SIGCHLD);
+    let blocked = Blocked::only(libc::SIGCHLD);
     // SAFETY: the child goes on with a copy of this thread alone, calls nothing that waits for another, and never returns.
     let child = unsafe { libc::fork() };
     match child {
@@ -30,7 +30,7 @@ pub fn run(seconds: u32, output: &File, work: impl FnOnce() -> u8) -> io::Result
                 libc::dup2(output.as_raw_fd(), libc::STDOUT_FILENO);
                 libc::dup2(output.as_raw_fd(), libc::STDERR_FILENO);
                 libc::signal(libc::SIGALRM, libc::SIG_DFL);
-                Blocked::nothing();
+                signals::let_all_through();
                 libc::alarm(seconds);
                 libc::_exit(catch_unwind(AssertUnwindSafe(work)).map_or(1, i32::from))
             }
@@ -54,41 +54,5 @@ fn wait(child: libc::pid_t) -> io::Result<ExitStatus> {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
-    }
-}
-
-/// A signal kept from this thread while it lives.
-struct Blocked(libc::sigset_t);
-
-impl Blocked {
-    fn new(signal: libc::c_int) -> Self {
-        let mut set = MaybeUninit::zeroed();
-        let mut before = MaybeUninit::zeroed();
-        // SAFETY: both are memory to write to, of which all zeros are a value.
-        unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), signal);
-            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
-            Self(before.assume_init())
-        }
-    }
-}
-
-impl Blocked {
-    /// Lets every signal through: nginx's master keeps some from itself while it reads a configuration.
-    fn nothing() {
-        let mut set = MaybeUninit::zeroed();
-        // SAFETY: it is memory to write to, of which all zeros are a value.
-        unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
-        }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        // SAFETY: the set is what this thread had before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }

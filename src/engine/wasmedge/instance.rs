@@ -1,23 +1,24 @@
-//! A running instance, and the way from it into host functions.
+//! A running instance.
 
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::api::{
-    Api, Owned, WasmEdge_CallingFrameContext, WasmEdge_ErrCategory_UserLevelError,
-    WasmEdge_ErrCode_IndirectCallTypeMismatch, WasmEdge_ErrCode_TableOutOfBounds,
+    Api, Owned, WasmEdge_ErrCode_IndirectCallTypeMismatch, WasmEdge_ErrCode_TableOutOfBounds,
     WasmEdge_ErrCode_UndefinedElement, WasmEdge_ErrCode_Unreachable, WasmEdge_ExecutorContext,
     WasmEdge_FunctionInstanceContext, WasmEdge_GlobalInstanceContext,
     WasmEdge_MemoryInstanceContext, WasmEdge_ModuleInstanceContext, WasmEdge_Result,
     WasmEdge_StoreContext, WasmEdge_ValType, WasmEdge_Value, string,
 };
+use super::host::{Binding, host_func};
+use super::interrupt::Interrupter;
 use super::signals::Handlers;
 use super::thread_locals::ThreadLocals;
 use super::{Config, Link, native, prepare};
-use crate::engine::{Error, Func, Guest, HostFunc, Instance, Trap, ValType, signals};
+use crate::engine::clock::{self, Call};
+use crate::engine::{Error, Func, Guest, Instance, Trap, signals};
 
 const PAGE: usize = 64 * 1024;
 
@@ -26,32 +27,30 @@ const PAGE: usize = 64 * 1024;
 const MOST_NESTED: u32 = 64;
 
 /// Arguments that cross without allocation.
-const FEW: usize = 12;
+pub const FEW: usize = 12;
 
 /// An instance and all that it needs. It is reached through raw pointers alone, because a guest's host functions come
 /// back to it while a call into the guest is under way.
-struct Inner<S> {
+pub struct Inner<S> {
     // Dropped in this order: each needs those below.
+    /// Made when the clock runs.
+    interrupter: Option<Interrupter>,
     module: Option<Owned<WasmEdge_ModuleInstanceContext>>,
     _host: Owned<WasmEdge_ModuleInstanceContext>,
     _store: Owned<WasmEdge_StoreContext>,
     executor: Owned<WasmEdge_ExecutorContext>,
-    _bindings: Box<[Binding<S>]>,
-    link: Arc<Link<S>>,
-    memory: *mut WasmEdge_MemoryInstanceContext,
+    bindings: Box<[Binding<S>]>,
+    pub link: Arc<Link<S>>,
+    pub memory: *mut WasmEdge_MemoryInstanceContext,
     stack_left: *mut WasmEdge_GlobalInstanceContext,
     funcs: Vec<Rc<Exported>>,
     state: S,
+    /// How long a call from outside may take.
+    time: Duration,
     /// How many calls into the guest are under way.
     depth: u32,
     /// What a host function failed with, on its way through WasmEdge to its caller.
-    trap: Option<Trap>,
-}
-
-/// What WasmEdge hands to [`host_func`].
-struct Binding<S> {
-    inner: *mut Inner<S>,
-    func: usize,
+    pub trap: Option<Trap>,
 }
 
 /// An exported function.
@@ -65,11 +64,11 @@ struct Exported {
 pub struct Running<S: 'static>(Access<S>);
 
 /// A way to an instance that is alive.
-struct Access<S>(*mut Inner<S>);
+pub struct Access<S>(pub *mut Inner<S>);
 
 impl<S: 'static> Running<S> {
     /// Makes an instance and runs the module's start section, if any.
-    pub fn new(link: &Arc<Link<S>>, state: S, pages: u32) -> Result<Self, Trap> {
+    pub fn new(link: &Arc<Link<S>>, state: S, pages: u32, time: Duration) -> Result<Self, Trap> {
         let api = link.api;
         let error = |error: Error| Trap::new(error.to_string());
         let config = Config::with_pages(api, pages).map_err(error)?;
@@ -99,16 +98,18 @@ impl<S: 'static> Running<S> {
             })
             .collect();
         let inner = Box::into_raw(Box::new(Inner {
+            interrupter: None,
             module: None,
             _host: host,
             _store: store,
             executor,
-            _bindings: bindings,
+            bindings: bindings,
             link: Arc::clone(link),
             memory: ptr::null_mut(),
             stack_left: ptr::null_mut(),
             funcs: Vec::new(),
             state,
+            time,
             // The start section may run.
             depth: 1,
             trap: None,
@@ -118,10 +119,10 @@ impl<S: 'static> Running<S> {
         // SAFETY: the allocation is `running`'s, and nothing has a reference into it. The pointer to the first binding is that
         // of the whole list.
         let bindings = unsafe {
-            for binding in &mut (*inner)._bindings {
+            for binding in &mut (*inner).bindings {
                 binding.inner = inner;
             }
-            (*inner)._bindings.as_mut_ptr()
+            (*inner).bindings.as_mut_ptr()
         };
         for (index, func) in link.funcs.iter().enumerate() {
             // SAFETY: the type is alive and copied. The data is a binding of the list, which lives as long as the host module.
@@ -139,6 +140,8 @@ impl<S: 'static> Running<S> {
         }
         let mut module = ptr::null_mut();
         let handlers = (link.is_compiled && signals::are_used()).then(Handlers::save);
+        let call = Call::begin(time);
+        running.0.watch(&call)?;
         // SAFETY: all objects are alive. Host functions that the start section calls reach `inner`, to which no reference is
         // held here.
         let result = unsafe {
@@ -156,6 +159,9 @@ impl<S: 'static> Running<S> {
         };
         if let Some(handlers) = handlers {
             handlers.restore();
+        }
+        if running.0.was_ended(&call) {
+            return Err(Trap::new(clock::message(time)));
         }
         if !api.ok(result) {
             return Err(running.0.trap(result));
@@ -182,6 +188,11 @@ impl<S: 'static> Drop for Running<S> {
 }
 
 impl<S: 'static> Instance<S> for Running<S> {
+    fn allow(&mut self, time: Duration) {
+        // SAFETY: the instance is alive and, through `self`, borrowed by nobody else.
+        unsafe { (*self.0.0).time = time };
+    }
+
     fn func(&mut self, name: &str) -> Option<Func> {
         // SAFETY: the instance is alive and, through `self`, borrowed by nobody else. No guest code runs here.
         let inner = unsafe { &mut *self.0.0 };
@@ -256,7 +267,7 @@ impl<S: 'static> Guest<S> for Access<S> {
 
     fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap> {
         // SAFETY: the instance is alive, and the reference ends before the guest runs.
-        let (api, executor, exported, is_compiled, depth) = unsafe {
+        let (api, executor, exported, is_compiled, depth, time) = unsafe {
             let inner = &*self.0;
             let exported = Rc::clone(&inner.funcs[func.index as usize]);
             let is_compiled = inner.link.is_compiled;
@@ -266,6 +277,7 @@ impl<S: 'static> Guest<S> for Access<S> {
                 exported,
                 is_compiled,
                 inner.depth,
+                inner.time,
             )
         };
         if args.len() != exported.params.len() {
@@ -294,6 +306,15 @@ impl<S: 'static> Guest<S> for Access<S> {
         let mut answer = ZERO;
         let saved = (is_compiled && depth > 0).then(|| ThreadLocals::save(api));
         let handlers = (is_compiled && signals::are_used()).then(Handlers::save);
+        // A call from a host function is part of one that has begun.
+        let timed = match depth {
+            0 => {
+                let timed = Call::begin(time);
+                self.watch(&timed)?;
+                Some(timed)
+            }
+            _ => None,
+        };
         // SAFETY: executor and function belong to this instance, which is alive. The values are of the function's types and as
         // many. No reference into the instance is held, as the guest's host functions make their own.
         let result = unsafe {
@@ -315,6 +336,11 @@ impl<S: 'static> Guest<S> for Access<S> {
         if let Some(handlers) = handlers {
             handlers.restore();
         }
+        if timed.is_some_and(|timed| self.was_ended(&timed)) {
+            // What a host function failed with, if anything, was because of it.
+            let _ = self.trap(result);
+            return Err(Trap::new(clock::message(time)));
+        }
         if api.ok(result) {
             Ok(answer.Value as u64)
         } else {
@@ -329,6 +355,36 @@ const ZERO: WasmEdge_Value = WasmEdge_Value {
 };
 
 impl<S: 'static> Access<S> {
+    /// Sees to it that a call ends in time.
+    fn watch(&self, call: &Call) -> Result<(), Trap> {
+        let Some(ticks) = call.ticks else {
+            return Ok(());
+        };
+        // SAFETY: the instance is alive and not borrowed; no guest runs on its executor yet, which goes after the interrupter.
+        unsafe {
+            let inner = &mut *self.0;
+            if inner.interrupter.is_none() {
+                let interrupter = Interrupter::new(inner.link.api, inner.executor.as_ptr());
+                inner.interrupter =
+                    Some(interrupter.map_err(|error| Trap::new(error.to_string()))?);
+            }
+            if let Some(interrupter) = &inner.interrupter {
+                interrupter.begin(ticks);
+            }
+        }
+        Ok(())
+    }
+
+    /// The call is over. Answers whether it took too long.
+    fn was_ended(&self, call: &Call) -> bool {
+        // SAFETY: the instance is alive, not borrowed, and its guest has stopped.
+        let interrupter = unsafe { &(*self.0).interrupter };
+        match (call.ticks, interrupter) {
+            (Some(_), Some(interrupter)) => interrupter.end(),
+            _ => false,
+        }
+    }
+
     /// What a failed call left behind.
     fn trap(&self, result: WasmEdge_Result) -> Trap {
         // SAFETY: the instance is alive, its guest has stopped, and the global is its own.
@@ -361,87 +417,4 @@ fn explain(api: &Api, result: WasmEdge_Result, is_exhausted: bool) -> String {
         _ => return api.message(result),
     };
     known.to_owned()
-}
-
-/// Every host function, as WasmEdge calls it.
-///
-/// # Safety
-/// `data` is a [`Binding`] of an instance that is alive and in a call, with no reference held to it. The values are those of
-/// the binding's function, and `results` has room for its result.
-unsafe extern "C" fn host_func<S: 'static>(
-    data: *mut c_void,
-    frame: *const WasmEdge_CallingFrameContext,
-    params: *const WasmEdge_Value,
-    results: *mut WasmEdge_Value,
-) -> WasmEdge_Result {
-    // SAFETY: the caller says so.
-    let (inner, index) = unsafe {
-        let binding = &*data.cast::<Binding<S>>();
-        (binding.inner, binding.func)
-    };
-    let run = AssertUnwindSafe(|| {
-        // SAFETY: the template outlives the instance, and is not in it.
-        let linked = unsafe { &(&*Arc::as_ptr(&(&*inner).link)).funcs[index] };
-        let answer = match &linked.func {
-            HostFunc::Call(call) => {
-                // SAFETY: the instance is alive and not borrowed.
-                unsafe { find_memory(inner, frame) };
-                let values = match linked.params {
-                    // Then WasmEdge may give no address.
-                    0 => &[],
-                    // SAFETY: there are as many as the function declares.
-                    count => unsafe { std::slice::from_raw_parts(params, count) },
-                };
-                let mut few = [0; FEW];
-                let many: Vec<u64>;
-                let args = if values.len() <= FEW {
-                    for (slot, value) in few.iter_mut().zip(values) {
-                        *slot = value.Value as u64;
-                    }
-                    &few[..values.len()]
-                } else {
-                    many = values.iter().map(|value| value.Value as u64).collect();
-                    &many
-                };
-                call(&mut Access(inner), args)?
-            }
-            HostFunc::Answer(value) => *value,
-            HostFunc::Trap(message) => return Err(Trap::new(message.clone())),
-        };
-        if let Some(ty) = linked.result {
-            let bits = match ty {
-                ValType::I32 | ValType::F32 => u128::from(answer as u32),
-                _ => u128::from(answer),
-            };
-            // SAFETY: there is room for the result; only its bits are read.
-            unsafe { (*results).Value = bits };
-        }
-        Ok(())
-    });
-    let trap = match catch_unwind(run) {
-        Ok(Ok(())) => return WasmEdge_Result { Code: 0 },
-        Ok(Err(trap)) => trap,
-        // The panic hook has said more.
-        Err(_) => Trap::new("a host function panicked"),
-    };
-    // SAFETY: the instance is alive and not borrowed; the function makes a number of two.
-    unsafe {
-        (*inner).trap = Some(trap);
-        ((&*inner).link.api.WasmEdge_ResultGen)(WasmEdge_ErrCategory_UserLevelError, 1)
-    }
-}
-
-/// A module's start section runs before anybody could look for its memory.
-///
-/// # Safety
-/// The instance is alive and not borrowed, and the frame is one of its guest's.
-unsafe fn find_memory<S>(inner: *mut Inner<S>, frame: *const WasmEdge_CallingFrameContext) {
-    // SAFETY: the caller says so.
-    unsafe {
-        if (*inner).memory.is_null() {
-            let api = (&*inner).link.api;
-            let module = (api.WasmEdge_CallingFrameGetModuleInstance)(frame);
-            (*inner).memory = (api.WasmEdge_ModuleInstanceFindMemory)(module, string("memory"));
-        }
-    }
 }

@@ -6,7 +6,9 @@
 mod aot;
 mod api;
 mod child;
+mod host;
 mod instance;
+mod interrupt;
 mod prepare;
 mod signals;
 mod thread_locals;
@@ -299,7 +301,12 @@ impl<S: 'static> Template<S> for Linked<S> {
                 self.0.memory_pages
             )));
         }
-        Ok(Box::new(instance::Running::new(&self.0, state, pages)?))
+        Ok(Box::new(instance::Running::new(
+            &self.0,
+            state,
+            pages,
+            limits.time,
+        )?))
     }
 }
 

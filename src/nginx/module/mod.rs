@@ -25,11 +25,13 @@ pub enum Directive {
     Aot,
     /// `wasm_memory_limit`
     MemoryLimit,
+    /// `wasm_deadline`
+    Deadline,
 }
 
 impl Directive {
     /// All, each at its own place.
-    pub const ALL: [Self; 3] = [Self::Vm, Self::Aot, Self::MemoryLimit];
+    pub const ALL: [Self; 4] = [Self::Vm, Self::Aot, Self::MemoryLimit, Self::Deadline];
 
     /// What it is called.
     pub const fn name(self) -> &'static CStr {
@@ -37,6 +39,7 @@ impl Directive {
             Self::Vm => c"wasm_vm",
             Self::Aot => c"wasmedge_aot",
             Self::MemoryLimit => c"wasm_memory_limit",
+            Self::Deadline => c"wasm_deadline",
         }
     }
 }
@@ -114,6 +117,7 @@ static COMMANDS: Shared<[NgxCommand; DIRECTIVES + 1]> = Shared::new([
     command(Directive::Vm),
     command(Directive::Aot),
     command(Directive::MemoryLimit),
+    command(Directive::Deadline),
     NgxCommand {
         name: NgxStr {
             len: 0,

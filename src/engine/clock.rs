@@ -1,0 +1,108 @@
+//! The clock that ends calls into guests which take too long.
+//!
+//! It is a thread of the embedder's that calls [`tick`] every [`TICK`], in a process that has guests running and does not fork. Where
+//! there is none, calls take as long as they take.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// How often the clock ticks: a call may take so much longer than it should.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// How many ticks without a call the clock waits for before it stands still.
+const IDLE: u32 = 100;
+
+static RUNS: AtomicBool = AtomicBool::new(false);
+static NOW: AtomicU64 = AtomicU64::new(0);
+/// Calls under way.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+static STANDS: AtomicBool = AtomicBool::new(false);
+static REST: Mutex<()> = Mutex::new(());
+static WAKE: Condvar = Condvar::new();
+
+/// What is done at a tick. It is forgotten once it answers that it has nothing to do any more.
+type Watcher = Box<dyn Fn(u64) -> bool + Send>;
+
+static WATCHERS: Mutex<Vec<Watcher>> = Mutex::new(Vec::new());
+
+/// Whether the clock runs in this process.
+pub fn runs() -> bool {
+    RUNS.load(Ordering::Relaxed)
+}
+
+/// Says whether it does: whoever says yes has a thread call [`tick`] from now on. Answers what was so before.
+pub fn set_runs(yes: bool) -> bool {
+    STANDS.store(false, Ordering::SeqCst);
+    RUNS.swap(yes, Ordering::SeqCst)
+}
+
+/// One tick, after which the thread sleeps for [`TICK`]; it returns later where no guest runs.
+pub fn tick(idle: &mut u32) {
+    let now = NOW.fetch_add(1, Ordering::Relaxed) + 1;
+    WATCHERS.lock().retain(|watcher| watcher(now));
+    if CALLS.load(Ordering::Relaxed) > 0 {
+        *idle = 0;
+        return;
+    }
+    *idle += 1;
+    if *idle < IDLE {
+        return;
+    }
+    *idle = 0;
+    let mut rest = REST.lock();
+    STANDS.store(true, Ordering::SeqCst);
+    while STANDS.load(Ordering::SeqCst) && CALLS.load(Ordering::SeqCst) == 0 {
+        WAKE.wait(&mut rest);
+    }
+    STANDS.store(false, Ordering::SeqCst);
+}
+
+/// Has something done at every tick. It runs on the clock's thread.
+pub fn watch(watcher: impl Fn(u64) -> bool + Send + 'static) {
+    WATCHERS.lock().push(Box::new(watcher));
+}
+
+/// The time now, in ticks.
+pub fn now() -> u64 {
+    NOW.load(Ordering::Relaxed)
+}
+
+/// A call into a guest, while it lasts.
+pub struct Call {
+    /// In how many ticks it has to end.
+    pub ticks: Option<u64>,
+}
+
+impl Call {
+    /// Begins a call that may take so long.
+    pub fn begin(time: Duration) -> Self {
+        if !runs() {
+            return Self { ticks: None };
+        }
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        if STANDS.load(Ordering::SeqCst) {
+            drop(REST.lock());
+            WAKE.notify_all();
+        }
+        // The tick under way is not a whole one.
+        let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
+        Self {
+            ticks: Some(u64::try_from(ticks).unwrap_or(u64::MAX >> 1)),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.ticks.is_some() {
+            CALLS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is said of a call that took longer.
+pub fn message(time: Duration) -> String {
+    format!("it took more than {} ms", time.as_millis())
+}
