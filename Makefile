@@ -62,10 +62,12 @@ test-nginx-trixie: $(WASMTIME_LIBRARY) guests
 	ci/deps.sh demo test
 	WASM_VM=wasmtime ci/t.sh --trixie
 
-# The build with WasmEdge; then that it does without one, for those who use Wasmtime.
+# The build with WasmEdge, interpreting, and then what runs plugins in earnest with compiled ones, as compiling takes its time at each
+# start of an nginx; then that it does without a WasmEdge, for those who use Wasmtime.
 test-nginx-wasmedge: $(WASMEDGE_LIBRARY) guests
 	ci/deps.sh demo test
-	WASM_VM=wasmedge ci/t.sh
+	WASM_VM=wasmedge WASMEDGE_AOT=off ci/t.sh
+	WASM_VM=wasmedge WASMEDGE_AOT=on ci/t.sh t/apisix.t t/guests/*.t t/lua/chain.t t/nginx/*.t t/plugin/*.t
 	WASM_VM=wasmtime PROXY_WASM_LIB_DIR=$(abspath $(dir $(WASMEDGE_LIBRARY))) ci/t.sh t/lua/chain.t t/nginx/engines.t
 
 lint:

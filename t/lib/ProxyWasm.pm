@@ -1,6 +1,8 @@
 # What every .t file of this suite stands on: Test::Nginx with the library loaded and defaults, so that a block shows only
 # what differs.
 #
+# WASM_VM chooses the engine, and WASMEDGE_AOT (auto, on, off) what WasmEdge compiles.
+#
 # Sections of a block beside those of Test::Nginx::Socket:
 #
 #   --- init_by_lua  Lua that runs in init_by_lua after `wasm = require("resty.proxy-wasm")`
@@ -76,6 +78,7 @@ add_block_preprocessor(sub {
         my $init = $block->init_by_lua // '';
         my $more = $block->http // '';
         my $directive = defined $block->no_vm ? '' : "wasm_vm $vm;";
+        $directive .= "\nwasmedge_aot $ENV{WASMEDGE_AOT};" if $directive && $ENV{WASMEDGE_AOT};
         $block->set_value(http_config => <<"_EOC_");
 $paths
 $directive

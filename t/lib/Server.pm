@@ -57,6 +57,7 @@ sub configure {
     my $directive = '';
     if ($conf{vm} && $conf{load_module}) {
         $directive = "wasm_vm $conf{vm};";
+        $directive .= "\nwasmedge_aot $ENV{WASMEDGE_AOT};" if $ENV{WASMEDGE_AOT} && $conf{http} !~ /wasmedge_aot/;
     } elsif ($conf{vm} && $conf{require}) {
         $require .= "\nassert(wasm.setup{ vm = \"$conf{vm}\" })";
     }

@@ -6,6 +6,9 @@ use warnings;
 use Test::More;
 use Server;
 
+# each test says itself what is compiled
+delete $ENV{WASMEDGE_AOT};
+
 my $vm = $Server::vm;
 my $answer = <<'_EOC_';
 location /t {

@@ -19,7 +19,7 @@ use crate::engine::{Error, one_line};
 /// Bytes of a module from which on compiling it pays.
 const THRESHOLD: usize = 4 * 1024;
 
-/// Seconds that a compilation may take: a Go plugin of 2.5 MB needs 3.
+/// Seconds that a compilation may take: a Go plugin of 2.5 MB needs 4.
 const PATIENCE: u32 = 60;
 
 /// Whether a module is so large that compiling it pays: an entry into compiled code is dearer than one into interpreted

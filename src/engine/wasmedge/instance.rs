@@ -103,7 +103,7 @@ impl<S: 'static> Running<S> {
             _host: host,
             _store: store,
             executor,
-            bindings: bindings,
+            bindings,
             link: Arc::clone(link),
             memory: ptr::null_mut(),
             stack_left: ptr::null_mut(),
