@@ -19,7 +19,7 @@ use crate::engine::{Error, one_line};
 /// Bytes of a module from which on compiling it pays.
 const THRESHOLD: usize = 4 * 1024;
 
-/// Seconds that a compilation may take: a Go plugin of 2.5 MB needs 4.
+/// Seconds that a compilation may take: a Go plugin of 2.5 MB needs 3.
 const PATIENCE: u32 = 60;
 
 /// Whether a module is so large that compiling it pays: an entry into compiled code is dearer than one into interpreted
@@ -93,7 +93,6 @@ fn translate(api: &Api, wasm: &[u8], file: &Path) -> Result<(), String> {
             config.0.as_ptr(),
             WasmEdge_CompilerOutputFormat_Wasm,
         );
-        (api.WasmEdge_ConfigureCompilerSetInterruptible)(config.0.as_ptr(), true);
         Owned::new(
             (api.WasmEdge_CompilerCreate)(config.0.as_ptr()),
             api.WasmEdge_CompilerDelete,

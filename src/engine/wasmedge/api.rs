@@ -65,7 +65,6 @@ functions! {
     WasmEdge_ConfigureSetMaxMemoryPage: fn(*mut WasmEdge_ConfigureContext, u32);
     WasmEdge_ConfigureCompilerSetOptimizationLevel: fn(*mut WasmEdge_ConfigureContext, WasmEdge_CompilerOptimizationLevel);
     WasmEdge_ConfigureCompilerSetOutputFormat: fn(*mut WasmEdge_ConfigureContext, WasmEdge_CompilerOutputFormat);
-    WasmEdge_ConfigureCompilerSetInterruptible: fn(*mut WasmEdge_ConfigureContext, bool);
     WasmEdge_CompilerCreate: fn(*const WasmEdge_ConfigureContext) -> *mut WasmEdge_CompilerContext;
     WasmEdge_CompilerDelete: fn(*mut WasmEdge_CompilerContext);
     WasmEdge_CompilerCompileFromBytes: fn(*mut WasmEdge_CompilerContext, WasmEdge_Bytes, *const c_char) -> WasmEdge_Result;
@@ -82,10 +81,6 @@ functions! {
     WasmEdge_ExecutorRegisterImport: fn(*mut WasmEdge_ExecutorContext, *mut WasmEdge_StoreContext, *const WasmEdge_ModuleInstanceContext) -> WasmEdge_Result;
     WasmEdge_ExecutorInstantiate: fn(*mut WasmEdge_ExecutorContext, *mut *mut WasmEdge_ModuleInstanceContext, *mut WasmEdge_StoreContext, *const WasmEdge_ASTModuleContext) -> WasmEdge_Result;
     WasmEdge_ExecutorInvoke: fn(*mut WasmEdge_ExecutorContext, *const WasmEdge_FunctionInstanceContext, *const WasmEdge_Value, u32, *mut WasmEdge_Value, u32) -> WasmEdge_Result;
-    WasmEdge_ExecutorAsyncInvoke: fn(*mut WasmEdge_ExecutorContext, *const WasmEdge_FunctionInstanceContext, *const WasmEdge_Value, u32) -> *mut WasmEdge_Async;
-    WasmEdge_AsyncWait: fn(*const WasmEdge_Async);
-    WasmEdge_AsyncCancel: fn(*mut WasmEdge_Async);
-    WasmEdge_AsyncDelete: fn(*mut WasmEdge_Async);
     WasmEdge_StoreCreate: fn() -> *mut WasmEdge_StoreContext;
     WasmEdge_StoreDelete: fn(*mut WasmEdge_StoreContext);
     WasmEdge_ModuleInstanceCreate: fn(WasmEdge_String) -> *mut WasmEdge_ModuleInstanceContext;
@@ -95,10 +90,10 @@ functions! {
     WasmEdge_ModuleInstanceFindMemory: fn(*const WasmEdge_ModuleInstanceContext, WasmEdge_String) -> *mut WasmEdge_MemoryInstanceContext;
     WasmEdge_ModuleInstanceFindGlobal: fn(*const WasmEdge_ModuleInstanceContext, WasmEdge_String) -> *mut WasmEdge_GlobalInstanceContext;
     WasmEdge_GlobalInstanceGetValue: fn(*const WasmEdge_GlobalInstanceContext) -> WasmEdge_Value;
+    WasmEdge_GlobalInstanceSetValue: fn(*mut WasmEdge_GlobalInstanceContext, WasmEdge_Value) -> WasmEdge_Result;
     WasmEdge_FunctionTypeCreate: fn(*const WasmEdge_ValType, u32, *const WasmEdge_ValType, u32) -> *mut WasmEdge_FunctionTypeContext;
     WasmEdge_FunctionTypeDelete: fn(*mut WasmEdge_FunctionTypeContext);
     WasmEdge_FunctionInstanceCreate: fn(*const WasmEdge_FunctionTypeContext, WasmEdge_HostFunc_t, *mut c_void, u64) -> *mut WasmEdge_FunctionInstanceContext;
-    WasmEdge_FunctionInstanceDelete: fn(*mut WasmEdge_FunctionInstanceContext);
     WasmEdge_MemoryInstanceGetPointer: fn(*mut WasmEdge_MemoryInstanceContext, u32, u32) -> *mut u8;
     WasmEdge_MemoryInstanceGetPageSize: fn(*const WasmEdge_MemoryInstanceContext) -> u32;
     WasmEdge_CallingFrameGetModuleInstance: fn(*const WasmEdge_CallingFrameContext) -> *const WasmEdge_ModuleInstanceContext;

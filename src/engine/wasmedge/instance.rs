@@ -18,7 +18,7 @@ use super::signals::Handlers;
 use super::thread_locals::ThreadLocals;
 use super::{Config, Link, native, prepare};
 use crate::engine::clock::{self, Call};
-use crate::engine::{Error, Func, Guest, Instance, Trap, signals};
+use crate::engine::{Error, Func, FuncType, Guest, Instance, Trap, signals};
 
 const PAGE: usize = 64 * 1024;
 
@@ -43,6 +43,7 @@ pub struct Inner<S> {
     pub link: Arc<Link<S>>,
     pub memory: *mut WasmEdge_MemoryInstanceContext,
     stack_left: *mut WasmEdge_GlobalInstanceContext,
+    stop: *mut WasmEdge_GlobalInstanceContext,
     funcs: Vec<Rc<Exported>>,
     state: S,
     /// How long a call from outside may take.
@@ -107,15 +108,15 @@ impl<S: 'static> Running<S> {
             link: Arc::clone(link),
             memory: ptr::null_mut(),
             stack_left: ptr::null_mut(),
+            stop: ptr::null_mut(),
             funcs: Vec::new(),
             state,
             time,
-            // The start section may run.
-            depth: 1,
+            depth: 0,
             trap: None,
         }));
         // From here on it is freed with this, on every way out.
-        let running = Self(Access(inner));
+        let mut running = Self(Access(inner));
         // SAFETY: the allocation is `running`'s, and nothing has a reference into it. The pointer to the first binding is that
         // of the whole list.
         let bindings = unsafe {
@@ -139,11 +140,9 @@ impl<S: 'static> Running<S> {
             }
         }
         let mut module = ptr::null_mut();
+        // A start section has a compiled function too, though it does nothing.
         let handlers = (link.is_compiled && signals::are_used()).then(Handlers::save);
-        let call = Call::begin(time);
-        running.0.watch(&call)?;
-        // SAFETY: all objects are alive. Host functions that the start section calls reach `inner`, to which no reference is
-        // held here.
+        // SAFETY: all objects are alive.
         let result = unsafe {
             let result = (api.WasmEdge_ExecutorRegisterImport)(executor_ptr, store_ptr, host_ptr);
             if api.ok(result) {
@@ -160,23 +159,51 @@ impl<S: 'static> Running<S> {
         if let Some(handlers) = handlers {
             handlers.restore();
         }
-        if running.0.was_ended(&call) {
-            return Err(Trap::new(clock::message(time)));
-        }
         if !api.ok(result) {
             return Err(running.0.trap(result));
         }
         // SAFETY: WasmEdge made the module for its caller; `inner` is alive and not borrowed.
         unsafe {
             let inner = &mut *inner;
-            inner.depth = 0;
             inner.stack_left =
-                (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.stack_left));
+                (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.names.stack_left));
+            inner.stop = (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.names.stop));
             inner.memory = (api.WasmEdge_ModuleInstanceFindMemory)(module, string("memory"));
             inner.module =
                 Some(Owned::new(module, api.WasmEdge_ModuleInstanceDelete).map_err(error)?);
         }
+        if let Some(start) = &link.names.start {
+            let none = FuncType {
+                params: Vec::new(),
+                results: Vec::new(),
+            };
+            let func = running.find(start, &none);
+            let func = func.ok_or_else(|| Trap::new("the start function is not there"))?;
+            running.call(func, &[])?;
+        }
         Ok(running)
+    }
+
+    /// Finds an exported function of that type.
+    fn find(&mut self, name: &str, ty: &FuncType) -> Option<Func> {
+        // SAFETY: the instance is alive and, through `self`, borrowed by nobody else. No guest code runs here.
+        let inner = unsafe { &mut *self.0.0 };
+        let api = inner.link.api;
+        let module = inner.module.as_ref()?.as_ptr();
+        // SAFETY: the module is alive; it owns the function.
+        let func = unsafe { (api.WasmEdge_ModuleInstanceFindFunction)(module, string(name)) };
+        if func.is_null() {
+            return None;
+        }
+        inner.funcs.push(Rc::new(Exported {
+            func,
+            params: ty.params.iter().map(|t| native(api, *t)).collect(),
+            has_result: !ty.results.is_empty(),
+        }));
+        Some(Func {
+            index: u32::try_from(inner.funcs.len() - 1).ok()?,
+            params: u8::try_from(ty.params.len()).ok()?,
+        })
     }
 }
 
@@ -194,25 +221,9 @@ impl<S: 'static> Instance<S> for Running<S> {
     }
 
     fn func(&mut self, name: &str) -> Option<Func> {
-        // SAFETY: the instance is alive and, through `self`, borrowed by nobody else. No guest code runs here.
-        let inner = unsafe { &mut *self.0.0 };
-        let api = inner.link.api;
-        let ty = inner.link.exported(name)?;
-        let module = inner.module.as_ref()?.as_ptr();
-        // SAFETY: the module is alive; it owns the function.
-        let func = unsafe { (api.WasmEdge_ModuleInstanceFindFunction)(module, string(name)) };
-        if func.is_null() {
-            return None;
-        }
-        inner.funcs.push(Rc::new(Exported {
-            func,
-            params: ty.params.iter().map(|t| native(api, *t)).collect(),
-            has_result: !ty.results.is_empty(),
-        }));
-        Some(Func {
-            index: u32::try_from(inner.funcs.len() - 1).ok()?,
-            params: u8::try_from(ty.params.len()).ok()?,
-        })
+        // SAFETY: the instance is alive, and so is its template while `self` is borrowed. Nothing changes either meanwhile.
+        let link = unsafe { Arc::clone(&(*self.0.0).link) };
+        self.find(name, link.exported(name)?)
     }
 }
 
@@ -307,14 +318,7 @@ impl<S: 'static> Guest<S> for Access<S> {
         let saved = (is_compiled && depth > 0).then(|| ThreadLocals::save(api));
         let handlers = (is_compiled && signals::are_used()).then(Handlers::save);
         // A call from a host function is part of one that has begun.
-        let timed = match depth {
-            0 => {
-                let timed = Call::begin(time);
-                self.watch(&timed)?;
-                Some(timed)
-            }
-            _ => None,
-        };
+        let timed = (depth == 0).then(|| self.begin(time));
         // SAFETY: executor and function belong to this instance, which is alive. The values are of the function's types and as
         // many. No reference into the instance is held, as the guest's host functions make their own.
         let result = unsafe {
@@ -336,7 +340,7 @@ impl<S: 'static> Guest<S> for Access<S> {
         if let Some(handlers) = handlers {
             handlers.restore();
         }
-        if timed.is_some_and(|timed| self.was_ended(&timed)) {
+        if timed.is_some_and(|timed| self.end(&timed)) {
             // What a host function failed with, if anything, was because of it.
             let _ = self.trap(result);
             return Err(Trap::new(clock::message(time)));
@@ -355,28 +359,25 @@ const ZERO: WasmEdge_Value = WasmEdge_Value {
 };
 
 impl<S: 'static> Access<S> {
-    /// Sees to it that a call ends in time.
-    fn watch(&self, call: &Call) -> Result<(), Trap> {
-        let Some(ticks) = call.ticks else {
-            return Ok(());
-        };
-        // SAFETY: the instance is alive and not borrowed; no guest runs on its executor yet, which goes after the interrupter.
-        unsafe {
-            let inner = &mut *self.0;
-            if inner.interrupter.is_none() {
-                let interrupter = Interrupter::new(inner.link.api, inner.executor.as_ptr());
-                inner.interrupter =
-                    Some(interrupter.map_err(|error| Trap::new(error.to_string()))?);
-            }
-            if let Some(interrupter) = &inner.interrupter {
-                interrupter.begin(ticks);
+    /// A call begins that has to end in time.
+    fn begin(&self, time: Duration) -> Call {
+        let call = Call::begin(time);
+        if let Some(ticks) = call.ticks {
+            // SAFETY: the instance is alive and not borrowed. The global is its module's, which goes after the interrupter.
+            unsafe {
+                let inner = &mut *self.0;
+                let (api, stop) = (inner.link.api, inner.stop);
+                inner
+                    .interrupter
+                    .get_or_insert_with(|| Interrupter::new(api, stop))
+                    .begin(ticks);
             }
         }
-        Ok(())
+        call
     }
 
     /// The call is over. Answers whether it took too long.
-    fn was_ended(&self, call: &Call) -> bool {
+    fn end(&self, call: &Call) -> bool {
         // SAFETY: the instance is alive, not borrowed, and its guest has stopped.
         let interrupter = unsafe { &(*self.0).interrupter };
         match (call.ticks, interrupter) {

@@ -23,6 +23,7 @@ use self::api::{
     Api, Owned, WasmEdge_ASTModuleContext, WasmEdge_ConfigureContext, WasmEdge_FunctionTypeContext,
     WasmEdge_Proposal_ExtendedConst, WasmEdge_Result, WasmEdge_ValType,
 };
+use self::prepare::Names;
 use super::{
     Engine, Error, Export, ExportKind, FuncType, HostFunc, Import, Instance, Limits, Module,
     Template, Trap, ValType,
@@ -161,7 +162,7 @@ impl<S: 'static> Engine<S> for WasmEdge {
             imports: prepared.imports,
             exports: prepared.exports.into(),
             memory_pages: prepared.memory_pages,
-            stack_left: prepared.stack_left.into(),
+            names: Arc::new(prepared.names),
         }))
     }
 }
@@ -182,7 +183,7 @@ struct Compiled {
     imports: Vec<Import>,
     exports: Arc<[Export]>,
     memory_pages: u64,
-    stack_left: Arc<str>,
+    names: Arc<Names>,
 }
 
 impl<S: 'static> Module<S> for Compiled {
@@ -225,7 +226,7 @@ impl<S: 'static> Module<S> for Compiled {
             exports: Arc::clone(&self.exports),
             memory_pages: self.memory_pages,
             funcs: linked,
-            stack_left: Arc::clone(&self.stack_left),
+            names: Arc::clone(&self.names),
         }))))
     }
 }
@@ -275,8 +276,8 @@ struct Link<S> {
     funcs: Vec<LinkedFunc<S>>,
     /// What its memory starts with.
     memory_pages: u64,
-    /// The exported global that counts what is left of the stack.
-    stack_left: Arc<str>,
+    /// The exports that were added.
+    names: Arc<Names>,
 }
 
 impl<S> Link<S> {

@@ -1,9 +1,10 @@
 //! Rewrites a module before WasmEdge sees it.
 //!
 //! WasmEdge neither bounds how deep a guest's calls go nor says readably what is wrong with a module, it cannot tell
-//! two imports of one name apart, and its compiled code leaks native stack when a host function is called through a
-//! table. So a module is validated here, its imports get names of their own, its functions count the stack that they
-//! use, and where it takes an imported function as a value it gets one of its own that calls the import.
+//! two imports of one name apart, its compiled code leaks native stack when a host function is called through a table, and
+//! to stop a guest it has nothing that costs little. So a module is validated here, its imports get names of their own, its
+//! functions count the stack that they use and look whether they are to stop, and where it takes an imported function as a
+//! value it gets one of its own that calls the import.
 //!
 //! One pass validates and finds what has to change ([`survey`]), a second writes it ([`write`]). No index that the module
 //! uses moves: what is added comes after what was there.
@@ -29,8 +30,19 @@ pub struct Prepared {
     pub exports: Vec<Export>,
     /// How many pages of 64 KiB its memory starts with.
     pub memory_pages: u64,
-    /// The name by which the global with what is left of the stack is exported: i32, below zero once it was exhausted.
+    /// How what was added is exported.
+    pub names: Names,
+}
+
+/// The names of exports that the module did not have.
+pub struct Names {
+    /// A global with what is left of the stack: i32, below zero once it was exhausted.
     pub stack_left: String,
+    /// A global that the guest looks at in each loop and at the start of functions that call others: i32, and it traps where that is
+    /// not zero.
+    pub stop: String,
+    /// The module's start function, if it has one. WasmEdge does not call it.
+    pub start: Option<String>,
 }
 
 /// Validates a module, given as a binary or as text, and rewrites it so that its calls use at most `stack` bytes.
@@ -40,19 +52,27 @@ pub struct Prepared {
 pub fn prepare(bytes: &[u8], stack: u32) -> Result<Prepared, Error> {
     let bytes = wat::parse_bytes(bytes).map_err(|e| Error::Invalid(one_line(&e.to_string())))?;
     let survey = Survey::new(&bytes)?;
-    let mut stack_left = String::from("stack_left");
-    while survey.exports.iter().any(|e| e.name == stack_left) {
-        stack_left.push('_');
-    }
+    let free = |name: &str| {
+        let mut name = name.to_owned();
+        while survey.exports.iter().any(|e| e.name == name) {
+            name.push('_');
+        }
+        name
+    };
+    let names = Names {
+        stack_left: free("stack_left"),
+        stop: free("stop"),
+        start: survey.start.is_some().then(|| free("start")),
+    };
     let stack = i32::try_from(stack).unwrap_or(i32::MAX);
-    let wasm = write::write(&survey, &bytes, stack, &stack_left)
+    let wasm = write::write(&survey, &bytes, stack, &names)
         .map_err(|e| Error::Engine(format!("rewriting the module: {e}")))?;
     Ok(Prepared {
         wasm,
         imports: survey.imports,
         exports: survey.exports,
         memory_pages: survey.memory_pages,
-        stack_left,
+        names,
     })
 }
 

@@ -41,13 +41,6 @@ impl Blocked {
         Self::set(libc::SIG_BLOCK, &set)
     }
 
-    pub fn all() -> Self {
-        let mut set = empty();
-        // SAFETY: the set is a set.
-        unsafe { libc::sigfillset(&raw mut set) };
-        Self::set(libc::SIG_BLOCK, &set)
-    }
-
     fn set(how: libc::c_int, set: &libc::sigset_t) -> Self {
         let mut before = empty();
         // SAFETY: both are sets.

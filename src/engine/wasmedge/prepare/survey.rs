@@ -37,7 +37,15 @@ pub struct Survey<'a> {
     pub in_code: bool,
     /// Lists of several results that a block has, and the type that is added for each.
     pub blocks: HashMap<Box<[wp::ValType]>, u32>,
+    /// What the module starts with.
+    pub start: Option<Start>,
     pub bodies: Vec<Body<'a>>,
+}
+
+/// The start function, and the index of its type: nothing to nothing.
+pub struct Start {
+    pub func: u32,
+    pub ty: u32,
 }
 
 /// An imported function: its type, and how many parameters and results that has.
@@ -53,9 +61,16 @@ pub struct Body<'a> {
     /// Where in `bytes` the code starts, after the locals.
     pub code: usize,
     /// What takes the place of which of `bytes`.
-    pub edits: Vec<(Range<usize>, Instruction<'static>)>,
+    pub edits: Vec<(Range<usize>, Edit)>,
     /// The bytes of stack that it counts, and the type of the block around its code.
     pub guard: Option<(i32, wp::BlockType)>,
+}
+
+/// What is written in place of some bytes of a function.
+pub enum Edit {
+    Instruction(Instruction<'static>),
+    /// A look at whether the guest has to stop.
+    Check,
 }
 
 impl<'a> Survey<'a> {
@@ -116,9 +131,12 @@ impl<'a> Survey<'a> {
                     self.constant(&global?.init_expr)?;
                 }
             }
-            // WasmEdge does not tell a host function started like that whose module it is.
             Payload::StartSection { func, .. } => {
-                self.value(func);
+                // WasmEdge does not tell a host function called from outside whose module it is called for.
+                let func = self.value(func).unwrap_or(func);
+                let next = self.types + self.blocks.len() as u32;
+                let ty = *self.blocks.entry([].into()).or_insert(next);
+                self.start = Some(Start { func, ty });
             }
             Payload::ElementSection(section) => {
                 for element in section {
@@ -208,9 +226,14 @@ impl<'a> Survey<'a> {
             let before = mem::replace(&mut height, validator.operand_stack_height());
             highest = highest.max(height);
             extra += u64::from(height.saturating_sub(before + 1));
+            let end = operators.original_position();
             let instruction = match operator {
                 Operator::Call { .. } | Operator::CallIndirect { .. } => {
                     calls = true;
+                    None
+                }
+                Operator::Loop { .. } => {
+                    edits.push((end - start..end - start, Edit::Check));
                     None
                 }
                 // The block around the code has the label that the function itself had.
@@ -223,8 +246,7 @@ impl<'a> Survey<'a> {
                 _ => None,
             };
             if let Some(instruction) = instruction {
-                let end = operators.original_position();
-                edits.push((at - start..end - start, instruction));
+                edits.push((at - start..end - start, Edit::Instruction(instruction)));
             }
         }
         operators.finish()?;
@@ -236,7 +258,7 @@ impl<'a> Survey<'a> {
             let results = ty.map_or(&[][..], |ty| ty.unwrap_func().results());
             guard = Some((cost, self.block(results)));
         } else {
-            edits.retain(|(_, instruction)| !matches!(instruction, Instruction::Br(_)));
+            edits.retain(|(_, edit)| !matches!(edit, Edit::Instruction(Instruction::Br(_))));
         }
         *allocations = validator.into_allocations();
         self.bodies.push(Body {

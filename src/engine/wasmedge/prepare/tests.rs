@@ -46,16 +46,14 @@ impl Guest {
     }
 
     fn try_new(wat: &str) -> wt::Result<Self> {
-        let Prepared {
-            wasm, stack_left, ..
-        } = rewrite(wat.as_bytes());
+        let Prepared { wasm, names, .. } = rewrite(wat.as_bytes());
         let engine = wt::Engine::default();
         let module = wt::Module::new(&engine, wasm)?;
         let mut linker = wt::Linker::<Vec<i32>>::new(&engine);
         for import in module.imports() {
             let number: i32 = import.name().parse()?;
             let ty = import.ty().unwrap_func().clone();
-            let stack_left = stack_left.clone();
+            let stack_left = names.stack_left.clone();
             linker.func_new(
                 IMPORTS,
                 import.name(),
@@ -74,10 +72,14 @@ impl Guest {
         }
         let mut store = wt::Store::new(&engine, Vec::new());
         let instance = linker.instantiate(&mut store, &module)?;
+        if let Some(start) = &names.start {
+            let start = instance.get_typed_func::<(), ()>(&mut store, start)?;
+            start.call(&mut store, ())?;
+        }
         Ok(Self {
             store,
             instance,
-            stack_left,
+            stack_left: names.stack_left,
         })
     }
 

@@ -7,25 +7,25 @@ use wasm_encoder::reencode::{Reencode, utils};
 use wasm_encoder::{self as we, Encode, InstructionSink, SectionId};
 use wasmparser as wp;
 
-use super::survey::{Body, Imported, Survey};
-use super::{IMPORTS, cost};
+use super::survey::{Body, Edit, Imported, Survey};
+use super::{IMPORTS, Names, cost};
 
 struct Writer<'a> {
     survey: &'a Survey<'a>,
     /// Those yet to be written.
     bodies: slice::Iter<'a, Body<'a>>,
     stack: i32,
-    stack_left: &'a str,
+    names: &'a Names,
 }
 
 /// Writes the module that was surveyed.
-pub fn write(survey: &Survey<'_>, bytes: &[u8], stack: i32, stack_left: &str) -> Written<Vec<u8>> {
+pub fn write(survey: &Survey<'_>, bytes: &[u8], stack: i32, names: &Names) -> Written<Vec<u8>> {
     let mut module = we::Module::new();
     let mut writer = Writer {
         bodies: survey.bodies.iter(),
         survey,
         stack,
-        stack_left,
+        names,
     };
     writer.parse_core_module(&mut module, wp::Parser::new(0), bytes)?;
     Ok(module.finish())
@@ -77,13 +77,18 @@ impl Reencode for Writer<'_> {
         Code CodeSection CodeSectionReader parse_code_section add_code,
     );
 
-    /// Functions that are used as values come here, and the start function; the method below is for exports.
+    /// Only functions that are used as values come here; the two methods below are for the others outside of code.
     fn function_index(&mut self, function: u32) -> Written<u32> {
         Ok(*self.survey.wrappers.get(&function).unwrap_or(&function))
     }
 
     fn external_index(&mut self, _: wp::ExternalKind, index: u32) -> Written<u32> {
         Ok(index)
+    }
+
+    /// Started with nothing: the host calls the start function, when it has what it needs to end it.
+    fn start_section(&mut self, _: u32) -> Written<u32> {
+        Ok(self.survey.functions + self.survey.wrapped.len() as u32)
     }
 
     fn parse_custom_section(
@@ -135,9 +140,12 @@ impl Reencode for Writer<'_> {
             InstructionSink::new(&mut bytes).block(self.block_type(block)?);
         }
         let mut at = body.code;
-        for (range, instruction) in &body.edits {
+        for (range, edit) in &body.edits {
             bytes.extend_from_slice(&body.bytes[at..range.start]);
-            instruction.encode(&mut bytes);
+            match edit {
+                Edit::Instruction(instruction) => instruction.encode(&mut bytes),
+                Edit::Check => self.check(&mut bytes),
+            }
             at = range.end;
         }
         bytes.extend_from_slice(&body.bytes[at..]);
@@ -154,6 +162,9 @@ impl Writer<'_> {
         for &import in &self.survey.wrapped {
             functions.function(self.survey.imported[import as usize].ty);
         }
+        if let Some(start) = &self.survey.start {
+            functions.function(start.ty);
+        }
     }
 
     fn add_global(&self, globals: &mut we::GlobalSection) {
@@ -163,11 +174,16 @@ impl Writer<'_> {
             shared: false,
         };
         globals.global(ty, &we::ConstExpr::i32_const(self.stack));
+        globals.global(ty, &we::ConstExpr::i32_const(0));
     }
 
     fn add_export(&self, exports: &mut we::ExportSection) {
-        let global = self.survey.globals;
-        exports.export(self.stack_left, we::ExportKind::Global, global);
+        let globals = self.survey.globals;
+        exports.export(&self.names.stack_left, we::ExportKind::Global, globals);
+        exports.export(&self.names.stop, we::ExportKind::Global, globals + 1);
+        if let (Some(name), Some(start)) = (&self.names.start, &self.survey.start) {
+            exports.export(name, we::ExportKind::Func, start.func);
+        }
     }
 
     /// Code may only use functions as values that are named outside of it, and an import may be named by an export only.
@@ -198,9 +214,20 @@ impl Writer<'_> {
             self.leave(&mut body, cost);
             code.raw(&body);
         }
+        if self.survey.start.is_some() {
+            // Neither locals nor code.
+            code.raw(&[0, 0x0b]);
+        }
+    }
+
+    fn check(&self, bytes: &mut Vec<u8>) {
+        let mut sink = InstructionSink::new(bytes);
+        sink.global_get(self.survey.globals + 1);
+        sink.if_(we::BlockType::Empty).unreachable().end();
     }
 
     fn enter(&self, bytes: &mut Vec<u8>, cost: i32) {
+        self.check(bytes);
         let left = self.survey.globals;
         let mut sink = InstructionSink::new(bytes);
         sink.global_get(left).i32_const(cost).i32_lt_s();

@@ -63,8 +63,8 @@ fn imports_and_exports_are_those_of_the_module() {
 fn the_name_of_the_global_is_a_free_one() {
     let prepared =
         rewrite(br#"(module (func (export "stack_left")) (func (export "stack_left_")))"#);
-    assert_eq!(prepared.stack_left, "stack_left__");
-    assert_eq!(rewrite(b"(module)").stack_left, "stack_left");
+    assert_eq!(prepared.names.stack_left, "stack_left__");
+    assert_eq!(rewrite(b"(module)").names.stack_left, "stack_left");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn sections_that_the_module_lacks_are_added_in_their_order() {
         r#"(import "a" "b" (table 1 funcref)) (import "a" "c" (func)) (elem (i32.const 0) 0)"#,
     ] {
         let prepared = rewrite(format!("(module {fields})").as_bytes());
-        assert_eq!(prepared.stack_left, "stack_left", "{fields}");
+        assert_eq!(prepared.names.stack_left, "stack_left", "{fields}");
     }
 }
 

@@ -175,3 +175,26 @@ fn parameters_are_part_of_the_frame() {
     assert!((100..1_000).contains(&none), "{none}");
     assert!((10..20).contains(&many), "{many}");
 }
+
+#[test]
+fn a_guest_that_is_told_to_stop_does() {
+    let wat = r#"(module
+        (func (export "loop") (loop))
+        (func $f (export "call") call $leaf)
+        (func $leaf (export "leaf"))
+        (func (export "deep") (block (block (loop (br_if 1 (i32.const 1))))))
+    )"#;
+    let mut guest = Guest::new(wat);
+    let stop = guest.instance.get_global(&mut guest.store, "stop").unwrap();
+    for name in ["loop", "call", "leaf", "deep"] {
+        stop.set(&mut guest.store, wt::Val::I32(0)).unwrap();
+        assert_eq!(guest.call(name, &[]), Ok(vec![]), "{name}");
+        stop.set(&mut guest.store, wt::Val::I32(1)).unwrap();
+        let want = match name {
+            "leaf" => Ok(vec![]),
+            _ => Err(wt::Trap::UnreachableCodeReached),
+        };
+        assert_eq!(guest.call(name, &[]), want, "{name}");
+        assert_eq!(guest.stack_left(), STACK as i32, "{name}");
+    }
+}

@@ -69,7 +69,7 @@ fn a_host_function_is_exported_as_it_is_and_started_by_the_guest() {
                 let export = section.into_iter().next().unwrap().unwrap();
                 assert_eq!(("host", 0), (export.name, export.index));
             }
-            Payload::StartSection { func, .. } => assert_eq!(1, func),
+            Payload::StartSection { func, .. } => assert_eq!(2, func),
             _ => {}
         }
     }
