@@ -101,4 +101,7 @@ In nginx.conf, after the lines for ndk and lua where those are modules too:
 EOF
 if [[ $WASM_VM == wasmedge ]]; then
     printf '\nand in its context http, for Wasmtime is the default:\n\n  wasm_vm wasmedge;\n'
+    known=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p)
+    [[ $known == *libwasmedge.so.0* ]] ||
+        printf '\nnginx would not find libwasmedge.so.0 yet: name its folder in /etc/ld.so.conf.d and run ldconfig.\n'
 fi
