@@ -215,7 +215,7 @@ raises(function() wasm.setup({ wasmedge_aot = true }) end)
 answers(wasm.setup({}))
 answers(wasm.setup({ vm = wasm.engine() }))
 answers(wasm.setup({ vm = "v8" }))
-answers(wasm.setup({ wasmedge_aot = "auto" }))
+answers(wasm.setup({ memory_limit = "256m", deadline = "1s" }))
 answers(wasm.setup({ wasmedge_aot = "yes" }))
 --- response_body
 false content:2: bad options: table expected, got nil
