@@ -1,7 +1,7 @@
 //! Work done in a process of its own.
 //!
-//! WasmEdge's compiler ends its process when it cannot write, leaves threads and handlers of signals behind, and takes a
-//! hundred megabytes: none of that is for an nginx.
+//! WasmEdge's compiler ends its process when it cannot write, leaves threads and handlers of signals behind, and takes
+//! hundreds of megabytes: none of that is for an nginx.
 
 use std::fs::File;
 use std::io;
