@@ -56,29 +56,34 @@ const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 
 /// A time as nginx writes it: seconds, or with ms, s, m or h.
 fn time(word: &str) -> Option<Duration> {
-    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let milliseconds = match &word[digits.len()..] {
+    let (count, unit) = number(word)?;
+    let milliseconds = match unit {
         "ms" => 1,
         "" | "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
         _ => return None,
     };
-    let count = digits.parse::<u64>().ok()?;
     count.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
 /// A size as nginx writes it: bytes, or with k, m or g.
 fn size(word: &str) -> Option<u64> {
-    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match word[digits.len()..].to_ascii_lowercase().as_str() {
+    let (count, unit) = number(word)?;
+    let shift = match unit.to_ascii_lowercase().as_str() {
         "" => 0,
         "k" => 10,
         "m" => 20,
         "g" => 30,
         _ => return None,
     };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    count.checked_mul(1 << shift)
+}
+
+/// A number and the unit after it.
+fn number(word: &str) -> Option<(u64, &str)> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    Some((digits.parse().ok()?, &word[digits.len()..]))
 }
 
 /// The engine of that name, if it can be used.

@@ -34,7 +34,7 @@ pub enum ValType {
 }
 
 /// The type of a function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FuncType {
     pub params: Vec<ValType>,
     pub results: Vec<ValType>,

@@ -7,7 +7,8 @@
 #   $server->configure(...); $server->signal('HUP');
 #   my @lines = $server->log(qr/.../);
 #
-# Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after require), init_worker, location (more of the server), workers, master,
+# Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after
+# require), init_worker, location (more of the server), workers, master,
 # load_module (0 for none), require (0 for none), level.
 #
 # It stops, and leaves nothing, when the object goes.

@@ -96,7 +96,6 @@ functions! {
     WasmEdge_FunctionInstanceCreate: fn(*const WasmEdge_FunctionTypeContext, WasmEdge_HostFunc_t, *mut c_void, u64) -> *mut WasmEdge_FunctionInstanceContext;
     WasmEdge_MemoryInstanceGetPointer: fn(*mut WasmEdge_MemoryInstanceContext, u32, u32) -> *mut u8;
     WasmEdge_MemoryInstanceGetPageSize: fn(*const WasmEdge_MemoryInstanceContext) -> u32;
-    WasmEdge_CallingFrameGetModuleInstance: fn(*const WasmEdge_CallingFrameContext) -> *const WasmEdge_ModuleInstanceContext;
 }
 
 impl Api {

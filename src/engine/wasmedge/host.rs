@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::api::{
     WasmEdge_CallingFrameContext, WasmEdge_ErrCategory_UserLevelError, WasmEdge_Result,
-    WasmEdge_Value, string,
+    WasmEdge_Value,
 };
 use super::instance::{Access, FEW, Inner};
 use crate::engine::{HostFunc, Trap, ValType};
@@ -24,7 +24,7 @@ pub struct Binding<S> {
 /// the binding's function, and `results` has room for its result.
 pub unsafe extern "C" fn host_func<S: 'static>(
     data: *mut c_void,
-    frame: *const WasmEdge_CallingFrameContext,
+    _frame: *const WasmEdge_CallingFrameContext,
     params: *const WasmEdge_Value,
     results: *mut WasmEdge_Value,
 ) -> WasmEdge_Result {
@@ -38,8 +38,6 @@ pub unsafe extern "C" fn host_func<S: 'static>(
         let linked = unsafe { &(&*Arc::as_ptr(&(&*inner).link)).funcs[index] };
         let answer = match &linked.func {
             HostFunc::Call(call) => {
-                // SAFETY: the instance is alive and not borrowed.
-                unsafe { find_memory(inner, frame) };
                 let values = match linked.params {
                     // Then WasmEdge may give no address.
                     0 => &[],
@@ -81,21 +79,6 @@ pub unsafe extern "C" fn host_func<S: 'static>(
     // SAFETY: the instance is alive and not borrowed; the function makes a number of two.
     unsafe {
         (*inner).trap = Some(trap);
-        ((&*inner).link.api.WasmEdge_ResultGen)(WasmEdge_ErrCategory_UserLevelError, 1)
-    }
-}
-
-/// A module's start section runs before anybody could look for its memory.
-///
-/// # Safety
-/// The instance is alive and not borrowed, and the frame is one of its guest's.
-unsafe fn find_memory<S>(inner: *mut Inner<S>, frame: *const WasmEdge_CallingFrameContext) {
-    // SAFETY: the caller says so.
-    unsafe {
-        if (*inner).memory.is_null() {
-            let api = (&*inner).link.api;
-            let module = (api.WasmEdge_CallingFrameGetModuleInstance)(frame);
-            (*inner).memory = (api.WasmEdge_ModuleInstanceFindMemory)(module, string("memory"));
-        }
+        ((&*inner).link.code.api.WasmEdge_ResultGen)(WasmEdge_ErrCategory_UserLevelError, 1)
     }
 }

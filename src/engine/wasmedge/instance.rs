@@ -16,11 +16,9 @@ use super::host::{Binding, host_func};
 use super::interrupt::Interrupter;
 use super::signals::Handlers;
 use super::thread_locals::ThreadLocals;
-use super::{Config, Link, native, prepare};
+use super::{Config, Link, PAGE, native, prepare};
 use crate::engine::clock::{self, Call};
-use crate::engine::{Error, Func, FuncType, Guest, Instance, Trap, signals};
-
-const PAGE: usize = 64 * 1024;
+use crate::engine::{Error, Func, FuncType, Guest, Instance, Trap};
 
 /// How many calls into the guest may be under way at a time, each from a host function of the one before. Each takes some
 /// kilobytes of the native stack, of which the guest's own count knows nothing.
@@ -70,7 +68,7 @@ pub struct Access<S>(pub *mut Inner<S>);
 impl<S: 'static> Running<S> {
     /// Makes an instance and runs the module's start section, if any.
     pub fn new(link: &Arc<Link<S>>, state: S, pages: u32, time: Duration) -> Result<Self, Trap> {
-        let api = link.api;
+        let api = link.code.api;
         let error = |error: Error| Trap::new(error.to_string());
         let config = Config::with_pages(api, pages).map_err(error)?;
         // SAFETY: the configuration is alive and copied, and the objects are new.
@@ -141,7 +139,7 @@ impl<S: 'static> Running<S> {
         }
         let mut module = ptr::null_mut();
         // A start section has a compiled function too, though it does nothing.
-        let handlers = (link.is_compiled && signals::are_used()).then(Handlers::save);
+        let handlers = Handlers::keep(link.code.is_compiled);
         // SAFETY: all objects are alive.
         let result = unsafe {
             let result = (api.WasmEdge_ExecutorRegisterImport)(executor_ptr, store_ptr, host_ptr);
@@ -150,34 +148,31 @@ impl<S: 'static> Running<S> {
                     executor_ptr,
                     &raw mut module,
                     store_ptr,
-                    link.ast.0.as_ptr(),
+                    link.code.ast.0.as_ptr(),
                 )
             } else {
                 result
             }
         };
-        if let Some(handlers) = handlers {
-            handlers.restore();
-        }
+        drop(handlers);
         if !api.ok(result) {
             return Err(running.0.trap(result));
         }
         // SAFETY: WasmEdge made the module for its caller; `inner` is alive and not borrowed.
         unsafe {
             let inner = &mut *inner;
-            inner.stack_left =
-                (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.names.stack_left));
-            inner.stop = (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.names.stop));
+            inner.stack_left = (api.WasmEdge_ModuleInstanceFindGlobal)(
+                module,
+                string(&link.code.names.stack_left),
+            );
+            inner.stop =
+                (api.WasmEdge_ModuleInstanceFindGlobal)(module, string(&link.code.names.stop));
             inner.memory = (api.WasmEdge_ModuleInstanceFindMemory)(module, string("memory"));
             inner.module =
                 Some(Owned::new(module, api.WasmEdge_ModuleInstanceDelete).map_err(error)?);
         }
-        if let Some(start) = &link.names.start {
-            let none = FuncType {
-                params: Vec::new(),
-                results: Vec::new(),
-            };
-            let func = running.find(start, &none);
+        if let Some(start) = &link.code.names.start {
+            let func = running.find(start, &FuncType::default());
             let func = func.ok_or_else(|| Trap::new("the start function is not there"))?;
             running.call(func, &[])?;
         }
@@ -188,7 +183,7 @@ impl<S: 'static> Running<S> {
     fn find(&mut self, name: &str, ty: &FuncType) -> Option<Func> {
         // SAFETY: the instance is alive and, through `self`, borrowed by nobody else. No guest code runs here.
         let inner = unsafe { &mut *self.0.0 };
-        let api = inner.link.api;
+        let api = inner.link.code.api;
         let module = inner.module.as_ref()?.as_ptr();
         // SAFETY: the module is alive; it owns the function.
         let func = unsafe { (api.WasmEdge_ModuleInstanceFindFunction)(module, string(name)) };
@@ -223,7 +218,7 @@ impl<S: 'static> Instance<S> for Running<S> {
     fn func(&mut self, name: &str) -> Option<Func> {
         // SAFETY: the instance is alive, and so is its template while `self` is borrowed. Nothing changes either meanwhile.
         let link = unsafe { Arc::clone(&(*self.0.0).link) };
-        self.find(name, link.exported(name)?)
+        self.find(name, link.code.exported(name)?)
     }
 }
 
@@ -261,7 +256,7 @@ impl<S: 'static> Guest<S> for Access<S> {
         if inner.memory.is_null() {
             return (&mut [], &mut inner.state);
         }
-        let api = inner.link.api;
+        let api = inner.link.code.api;
         // SAFETY: the memory is the instance's. The pages that it tells lie where it says until the guest runs, for which
         // `self` is needed; nobody else has them.
         let bytes = unsafe {
@@ -270,7 +265,7 @@ impl<S: 'static> Guest<S> for Access<S> {
             if data.is_null() {
                 &mut []
             } else {
-                std::slice::from_raw_parts_mut(data, pages * PAGE)
+                std::slice::from_raw_parts_mut(data, pages * PAGE as usize)
             }
         };
         (bytes, &mut inner.state)
@@ -281,9 +276,9 @@ impl<S: 'static> Guest<S> for Access<S> {
         let (api, executor, exported, is_compiled, depth, time) = unsafe {
             let inner = &*self.0;
             let exported = Rc::clone(&inner.funcs[func.index as usize]);
-            let is_compiled = inner.link.is_compiled;
+            let is_compiled = inner.link.code.is_compiled;
             (
-                inner.link.api,
+                inner.link.code.api,
                 inner.executor.as_ptr(),
                 exported,
                 is_compiled,
@@ -316,7 +311,7 @@ impl<S: 'static> Guest<S> for Access<S> {
         };
         let mut answer = ZERO;
         let saved = (is_compiled && depth > 0).then(|| ThreadLocals::save(api));
-        let handlers = (is_compiled && signals::are_used()).then(Handlers::save);
+        let handlers = Handlers::keep(is_compiled);
         // A call from a host function is part of one that has begun.
         let timed = (depth == 0).then(|| self.begin(time));
         // SAFETY: executor and function belong to this instance, which is alive. The values are of the function's types and as
@@ -337,9 +332,7 @@ impl<S: 'static> Guest<S> for Access<S> {
         if let Some(saved) = saved {
             saved.restore();
         }
-        if let Some(handlers) = handlers {
-            handlers.restore();
-        }
+        drop(handlers);
         if timed.is_some_and(|timed| self.end(&timed)) {
             // What a host function failed with, if anything, was because of it.
             let _ = self.trap(result);
@@ -366,7 +359,7 @@ impl<S: 'static> Access<S> {
             // SAFETY: the instance is alive and not borrowed. The global is its module's, which goes after the interrupter.
             unsafe {
                 let inner = &mut *self.0;
-                let (api, stop) = (inner.link.api, inner.stop);
+                let (api, stop) = (inner.link.code.api, inner.stop);
                 inner
                     .interrupter
                     .get_or_insert_with(|| Interrupter::new(api, stop))
@@ -394,7 +387,7 @@ impl<S: 'static> Access<S> {
             if let Some(trap) = inner.trap.take() {
                 return trap;
             }
-            let api = inner.link.api;
+            let api = inner.link.code.api;
             let is_exhausted = result.Code == WasmEdge_ErrCode_Unreachable
                 && !inner.stack_left.is_null()
                 && ((api.WasmEdge_GlobalInstanceGetValue)(inner.stack_left).Value as i32)

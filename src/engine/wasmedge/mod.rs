@@ -132,37 +132,33 @@ impl<S: 'static> Engine<S> for WasmEdge {
 
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
         let prepared = prepare::prepare(bytes, stack_size())?;
-        let mut notice = None;
-        let mut compiled = None;
         let ahead = match *self.ahead.lock() {
             AheadOfTime::Never => false,
             AheadOfTime::Large => aot::pays(&prepared.wasm),
             AheadOfTime::Always => true,
         };
-        if ahead {
-            match aot::compile(self.api, &self.config, &prepared.wasm) {
-                Ok(ast) => compiled = Some(ast),
-                Err(reason) => {
-                    notice = Some(format!(
-                        "interpreted, as it could not be compiled ahead of time: {reason}"
-                    ));
-                }
-            }
-        }
-        let is_compiled = compiled.is_some();
-        let ast = match compiled {
-            Some(ast) => ast,
-            None => aot::parse(self.api, &self.config, &prepared.wasm)?,
+        let compiled = ahead.then(|| aot::compile(self.api, &self.config, &prepared.wasm));
+        let (ast, is_compiled, reason) = match compiled {
+            Some(Ok(ast)) => (ast, true, None),
+            failed => (
+                aot::parse(self.api, &self.config, &prepared.wasm)?,
+                false,
+                failed.and_then(Result::err),
+            ),
         };
         Ok(Arc::new(Compiled {
-            api: self.api,
-            ast: Arc::new(ast),
-            is_compiled,
-            notice,
+            code: Arc::new(Code {
+                api: self.api,
+                ast,
+                is_compiled,
+                exports: prepared.exports,
+                memory_pages: prepared.memory_pages,
+                names: prepared.names,
+            }),
             imports: prepared.imports,
-            exports: prepared.exports.into(),
-            memory_pages: prepared.memory_pages,
-            names: Arc::new(prepared.names),
+            notice: reason.map(|reason| {
+                format!("interpreted, as it could not be compiled ahead of time: {reason}")
+            }),
         }))
     }
 }
@@ -175,15 +171,32 @@ unsafe impl Send for Ast {}
 // SAFETY: as above.
 unsafe impl Sync for Ast {}
 
-struct Compiled {
+/// What a module and all that is made from it share.
+struct Code {
     api: &'static Api,
-    ast: Arc<Ast>,
+    ast: Ast,
     is_compiled: bool,
-    notice: Option<String>,
-    imports: Vec<Import>,
-    exports: Arc<[Export]>,
+    exports: Vec<Export>,
+    /// What its memory starts with.
     memory_pages: u64,
-    names: Arc<Names>,
+    /// The exports that were added.
+    names: Names,
+}
+
+impl Code {
+    /// The type of an exported function.
+    fn exported(&self, name: &str) -> Option<&FuncType> {
+        self.exports.iter().find_map(|export| match &export.kind {
+            ExportKind::Func(ty) if export.name == name => Some(ty),
+            _ => None,
+        })
+    }
+}
+
+struct Compiled {
+    code: Arc<Code>,
+    imports: Vec<Import>,
+    notice: Option<String>,
 }
 
 impl<S: 'static> Module<S> for Compiled {
@@ -192,11 +205,11 @@ impl<S: 'static> Module<S> for Compiled {
     }
 
     fn exports(&self) -> &[Export] {
-        &self.exports
+        &self.code.exports
     }
 
     fn is_compiled(&self) -> bool {
-        self.is_compiled
+        self.code.is_compiled
     }
 
     fn notice(&self) -> Option<&str> {
@@ -213,20 +226,15 @@ impl<S: 'static> Module<S> for Compiled {
                 });
             };
             linked.push(LinkedFunc {
-                native: NativeType::new(self.api, ty)?,
+                native: NativeType::new(self.code.api, ty)?,
                 params: ty.params.len(),
                 result: ty.results.first().copied(),
                 func,
             });
         }
         Ok(Arc::new(Linked(Arc::new(Link {
-            api: self.api,
-            ast: Arc::clone(&self.ast),
-            is_compiled: self.is_compiled,
-            exports: Arc::clone(&self.exports),
-            memory_pages: self.memory_pages,
+            code: Arc::clone(&self.code),
             funcs: linked,
-            names: Arc::clone(&self.names),
         }))))
     }
 }
@@ -269,25 +277,8 @@ struct LinkedFunc<S> {
 
 /// What all instances of a template share.
 struct Link<S> {
-    api: &'static Api,
-    ast: Arc<Ast>,
-    is_compiled: bool,
-    exports: Arc<[Export]>,
+    code: Arc<Code>,
     funcs: Vec<LinkedFunc<S>>,
-    /// What its memory starts with.
-    memory_pages: u64,
-    /// The exports that were added.
-    names: Arc<Names>,
-}
-
-impl<S> Link<S> {
-    /// The type of an exported function.
-    fn exported(&self, name: &str) -> Option<&FuncType> {
-        self.exports.iter().find_map(|export| match &export.kind {
-            ExportKind::Func(ty) if export.name == name => Some(ty),
-            _ => None,
-        })
-    }
 }
 
 struct Linked<S>(Arc<Link<S>>);
@@ -295,11 +286,11 @@ struct Linked<S>(Arc<Link<S>>);
 impl<S: 'static> Template<S> for Linked<S> {
     fn instantiate(&self, state: S, limits: Limits) -> Result<Box<dyn Instance<S>>, Trap> {
         let pages = u32::try_from(limits.memory / PAGE).map_or(MAX_PAGES, |p| p.min(MAX_PAGES));
-        if self.0.memory_pages > u64::from(pages) {
+        if self.0.code.memory_pages > u64::from(pages) {
             // WasmEdge would give it less.
             return Err(Trap::new(format!(
                 "memory minimum size of {} pages exceeds memory limits",
-                self.0.memory_pages
+                self.0.code.memory_pages
             )));
         }
         Ok(Box::new(instance::Running::new(

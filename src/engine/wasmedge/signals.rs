@@ -3,15 +3,22 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
+use crate::engine::signals;
+
 /// Those that compiled code raises where it traps. WasmEdge sets handlers of its own when such code is entered, and the system's
 /// when it is left, whoever else had set any.
 const SIGNALS: [libc::c_int; 3] = [libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
 
-/// The handlers of the process.
+/// The handlers of the process, put back when dropped.
 pub struct Handlers([libc::sigaction; 3]);
 
 impl Handlers {
-    pub fn save() -> Self {
+    /// Keeps them over an entry into code that may be compiled, where somebody depends on them.
+    pub fn keep(is_compiled: bool) -> Option<Self> {
+        (is_compiled && signals::are_used()).then(Self::save)
+    }
+
+    fn save() -> Self {
         Self(SIGNALS.map(|signal| {
             let mut action = MaybeUninit::zeroed();
             // SAFETY: it is given memory to write to, of which all zeros are a value.
@@ -21,8 +28,10 @@ impl Handlers {
             }
         }))
     }
+}
 
-    pub fn restore(self) {
+impl Drop for Handlers {
+    fn drop(&mut self) {
         for (signal, action) in SIGNALS.iter().zip(&self.0) {
             // SAFETY: the handler is what the process had before.
             unsafe { libc::sigaction(*signal, action, ptr::null_mut()) };
