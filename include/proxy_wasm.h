@@ -3,6 +3,19 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
+
+// Start, change or stop (0) the ticks of the plugin context `id`, `period` in milliseconds.
+#define TASK_TICK 1
+
+// Say where the call `token` of VM `id` goes: `name` is its upstream.
+#define TASK_RESOLVE 2
+
+// Listen for what becomes of calls.
+#define TASK_LISTEN 3
+
+// Look soon for what requests have left to do at their end.
+#define TASK_KEEP 4
 
 // The plugin exports `proxy_on_request_headers`.
 #define FLAG_REQUEST_HEADERS 1
@@ -18,6 +31,9 @@
 
 // The plugin could change a body.
 #define FLAG_SETS_BODY 16
+
+// The plugin could make calls, or ask for ticks, when a request ends.
+#define FLAG_ACTS_AT_END 32
 
 // Another body goes on than came: `body`.
 #define OUTCOME_BODY 1
@@ -40,6 +56,12 @@
 // The plugin holds the request.
 #define OUTCOME_PAUSED 64
 
+// The request has to wait: see `proxy_wasm_request_park`.
+#define OUTCOME_WAIT 128
+
+// `proxy_wasm_worker_next` has something.
+#define OUTCOME_TASKS 256
+
 // `r` is none that a client made.
 #define NO_REQUEST -2
 
@@ -55,13 +77,21 @@ typedef struct ProxyWasmStr {
   size_t len;
 } ProxyWasmStr;
 
+// Something for Lua to do. The name is valid until the next one.
+typedef struct ProxyWasmTask {
+  uint32_t id;
+  uint32_t token;
+  uint32_t period;
+  struct ProxyWasmStr name;
+} ProxyWasmTask;
+
 // A header, or an option of a plugin, that crosses the boundary.
 typedef struct ProxyWasmHeader {
   struct ProxyWasmStr name;
   struct ProxyWasmStr value;
 } ProxyWasmHeader;
 
-// What is left to do after a callback. Only what the function's answer names is valid, until the next call into the library.
+// What is left to do after a callback. Only what the function's answer names is valid, until the next call of such a function.
 typedef struct ProxyWasmOutcome {
   struct ProxyWasmStr body;
   struct ProxyWasmStr local_body;
@@ -71,11 +101,88 @@ typedef struct ProxyWasmOutcome {
   struct ProxyWasmStr args;
   int status;
   int grpc_status;
+  // How long the request waits at most, in milliseconds.
+  int wait;
 } ProxyWasmOutcome;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Says what there is to do without a request; to be called until there is nothing, after each function that answers 256 and after each that
+// says so here. Not in `init_by_lua*`.
+//
+// Returns 0 for nothing, or what is to be done with `*task`. 1: `proxy_wasm_context_tick(id)` is to be called every `period` milliseconds from
+// now on, or never for 0. 2: `proxy_wasm_call_resolve(id, token, …)` is to be called for the upstream `name`. 3: a light thread is to
+// listen, as `proxy_wasm_worker_listen` says. 4: soon, and for as long as it says so, `proxy_wasm_worker_keep` is to be called.
+//
+// # Safety
+// `task` is writable.
+int proxy_wasm_worker_next(struct ProxyWasmTask *task);
+
+// Makes the socket that a light thread connects to, and reads from, to learn of what becomes of calls. It is for this one connection: Lua
+// connects, calls `proxy_wasm_worker_accept`, reads, and calls `proxy_wasm_worker_events` whenever bytes came.
+//
+// Returns 0 and the path in `*path`, valid until the next call into the library; or -1, when Lua has to call
+// `proxy_wasm_worker_events` from time to time instead.
+//
+// Errors: no folder can be written to; the text says why.
+//
+// # Safety
+// `path` is writable, `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_worker_listen(struct ProxyWasmStr *path,
+                             char *errbuf,
+                             size_t *errlen);
+
+// Takes the connection that Lua has made, and removes the socket's file, whether that went well or not.
+//
+// Returns 0, or -1: Lua had not connected.
+int proxy_wasm_worker_accept(void);
+
+// Tells plugins what has become of their calls: runs the callbacks of calls that no request waits for, and wakes the requests that
+// wait. `proxy_wasm_worker_next` may then have something.
+//
+// Returns how many answers there were.
+int proxy_wasm_worker_events(void);
+
+// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for what comes to an end by itself.
+//
+// Returns 1 or 0.
+int proxy_wasm_worker_awaits(int exiting);
+
+// Nobody listens any more: the connection is closed, which ends the light thread that reads from it. `proxy_wasm_worker_next` may then have
+// something.
+void proxy_wasm_worker_hang_up(void);
+
+// Whether requests may still leave something to do at their end; if not, `proxy_wasm_worker_next` says so the next time.
+//
+// Returns 1 or 0.
+int proxy_wasm_worker_keep(void);
+
+// Makes a VM for each plugin context that has none in this process, which runs `proxy_on_vm_start` and `proxy_on_configure`: so that plugins
+// tick, and call, before there is a request. `proxy_wasm_worker_next` may then have something.
+//
+// Returns how many failed; nginx's error log has the causes.
+int proxy_wasm_worker_start(void);
+
+// Runs `proxy_on_tick` on the plugin context `id`. `proxy_wasm_worker_next` may then have something.
+//
+// Returns 1, or 0 where the plugin context is gone.
+int proxy_wasm_context_tick(uint32_t id);
+
+// Says whether calls are to wait for `proxy_wasm_call_resolve`.
+void proxy_wasm_calls_ask(int ask);
+
+// Says where a call of the VM `id` goes: to the upstream `name`, or, for a null `name`, to the one that the call names; with `failed`,
+// nowhere, and `name` is the reason.
+//
+// # Safety
+// `(name, name_len)` is a string.
+void proxy_wasm_call_resolve(uint32_t id,
+                             uint32_t token,
+                             const char *name,
+                             size_t name_len,
+                             int failed);
 
 // Makes a plugin context with a configuration (`proxy_on_context_create`, for the first in a VM `proxy_on_vm_start`, and
 // `proxy_on_configure`).
@@ -116,22 +223,6 @@ int proxy_wasm_init(int configuring,
                     char *errbuf,
                     size_t *errlen);
 
-// Says what a directive would, where there is none: `wasm_vm` (`wasmtime` or `wasmedge`), `wasmedge_aot` (`auto`, `on` or `off`),
-// `wasm_memory_limit` (a size: `64m`) or `wasm_deadline` (a time: `500ms`).
-//
-// Returns 0, or -1.
-//
-// Errors: a directive or word that there is not, an engine that cannot be used, or a word other than the directive's own.
-//
-// # Safety
-// `(name, name_len)` and `(word, word_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
-int proxy_wasm_setting(const char *name,
-                       size_t name_len,
-                       const char *word,
-                       size_t word_len,
-                       char *errbuf,
-                       size_t *errlen);
-
 // The name of the engine that plugins are loaded on.
 //
 // Returns 0, and the name in `*name`, valid for ever.
@@ -169,7 +260,7 @@ int proxy_wasm_plugin_new(const char *name,
 void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
 
 // What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body.
+// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends.
 //
 // # Safety
 // `plugin` came from `proxy_wasm_plugin_new`.
@@ -186,12 +277,28 @@ int proxy_wasm_plugin_flags(const struct ProxyWasmPlugin *plugin);
 int proxy_wasm_plugin_info(const struct ProxyWasmPlugin *plugin,
                            struct ProxyWasmStr *info);
 
+// Says what a directive would, where there is none. `name` is the directive's, which README lists with what each can say.
+//
+// Returns 0, or -1.
+//
+// Errors: a directive or word that there is not, an engine that cannot be used, or a word other than the directive's own.
+//
+// # Safety
+// `(name, name_len)` and `(word, word_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_setting(const char *name,
+                       size_t name_len,
+                       const char *word,
+                       size_t word_len,
+                       char *errbuf,
+                       size_t *errlen);
+
 // Runs `proxy_on_request_headers`.
 //
 // Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
 // client made, as in timers.
 // 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
-// holds the request.
+// holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
+// to be asked too.
 //
 // # Safety
 // `context` came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its response, `outcome` is
@@ -214,6 +321,26 @@ int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context,
                                    size_t body_len,
                                    int end_of_stream,
                                    struct ProxyWasmOutcome *outcome);
+
+// A light thread is about to wait on `semaphore` for the request `r`: `outcome->wait` milliseconds at most, or until it is posted. Then
+// `proxy_wasm_stream_resume` is to be called, with the same semaphore.
+//
+// # Safety
+// `semaphore` is the `ngx_http_lua_sema_t` of an `ngx.semaphore` that is not collected before that, or before the request has ended.
+void proxy_wasm_request_park(void *r,
+                             void *semaphore);
+
+// Runs the callbacks that the request has waited for, on the plugin contexts of their calls, and lets the request go on if the plugin did,
+// or if it has waited long enough.
+//
+// Returns as `proxy_wasm_stream_request_body`; with 128 the request has to wait on. -1 where a callback trapped, or the VM had before.
+//
+// # Safety
+// As `proxy_wasm_stream_request_headers`; `semaphore` was given to `proxy_wasm_request_park`.
+int proxy_wasm_stream_resume(const struct ProxyWasmContext *context,
+                             void *r,
+                             void *semaphore,
+                             struct ProxyWasmOutcome *outcome);
 
 // Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
 // since the last call for this request, and for a plugin whose flags lack 4.

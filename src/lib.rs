@@ -4,6 +4,7 @@
 
 pub mod abi;
 pub mod capi;
+pub mod egress;
 pub mod engine;
 pub mod nginx;
 pub mod plugin;

@@ -28,7 +28,7 @@ fn generate() -> String {
         style: cbindgen::Style::Both,
         pragma_once: true,
         no_includes: true,
-        sys_includes: vec!["stddef.h".to_owned()],
+        sys_includes: vec!["stddef.h".to_owned(), "stdint.h".to_owned()],
         cpp_compat: true,
         usize_is_size_t: true,
         documentation_style: cbindgen::DocumentationStyle::C99,
@@ -117,7 +117,7 @@ fn lua_knows_the_numbers_of_the_source() {
             };
             let value = value.trim_end_matches(';');
             let name = match name.strip_prefix("FLAG_") {
-                Some("SETS_BODY") => "SETS_BODY".to_owned(),
+                Some(flag @ ("SETS_BODY" | "ACTS_AT_END")) => flag.to_owned(),
                 Some(flag) => format!("HAS_{flag}"),
                 None => name.to_owned(),
             };

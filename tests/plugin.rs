@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resty_proxy_wasm::abi::host::{
-    HeaderError, HeaderMap, Host, HttpStream, LocalResponse, MetricError, PropertyError,
-    QueueError, SharedDataError,
+    CallError, CallId, GrpcCall, HeaderError, HeaderMap, Host, HttpCall, HttpStream, LocalResponse,
+    MetricError, PropertyError, QueueError, SharedDataError,
 };
 use resty_proxy_wasm::abi::types::{AbiVersion, LogLevel, MetricType};
 use resty_proxy_wasm::abi::vm::VmState;
@@ -96,6 +96,22 @@ impl Host for TestHost {
     fn get_metric(&self, _metric_id: u32) -> Result<u64, MetricError> {
         Err(MetricError::NotFound)
     }
+
+    fn http_call(&self, _id: CallId, _call: &HttpCall<'_>) -> Result<(), CallError> {
+        Err(CallError::Full)
+    }
+
+    fn grpc_call(&self, _id: CallId, _call: &GrpcCall<'_>) -> Result<(), CallError> {
+        Err(CallError::Full)
+    }
+
+    fn grpc_send(&self, _id: CallId, _message: &[u8], _end: bool) -> Result<(), CallError> {
+        Err(CallError::NotFound)
+    }
+
+    fn grpc_close(&self, _id: CallId) {}
+
+    fn cancel_call(&self, _id: CallId) {}
 }
 
 /// A request with three headers and a response with two, none of which can be changed.
@@ -160,6 +176,8 @@ impl HttpStream for TestStream {
     }
 
     fn close(&self) {}
+
+    fn wake(&self) {}
 
     fn is_over(&self) -> bool {
         false
@@ -289,7 +307,7 @@ fn load(changed: &[(char, &str)]) -> (Rc<Plugin>, Rc<Log>) {
 }
 
 fn configure(plugin: &Rc<Plugin>) -> Result<Rc<PluginContext>, Error> {
-    PluginContext::new(Rc::clone(plugin), b"configuration").map(Rc::new)
+    PluginContext::new(Rc::clone(plugin), b"configuration")
 }
 
 fn request(context: &Rc<PluginContext>, log: &Rc<Log>, has_body: bool) -> Result<Stream, Error> {

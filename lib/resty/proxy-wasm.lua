@@ -8,6 +8,7 @@ local bit = require "bit"
 local ffi = require "ffi"
 local base = require "resty.core.base"
 local cdefs = require "resty.proxy-wasm.cdefs"
+local background = require "resty.proxy-wasm.background"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
 
@@ -19,6 +20,7 @@ local lib = cdefs.lib
 local error_buffer = cdefs.error_buffer
 local error_text = cdefs.error_text
 local get_request = base.get_request
+local attend = background.attend
 local get_phase = ngx.get_phase
 local band = bit.band
 local ffi_gc = ffi.gc
@@ -39,6 +41,9 @@ local NO_REQUEST = cdefs.NO_REQUEST
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
+local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
+
+local CALL_FAILED = "failed to run proxy_on_http_call_response"
 
 -- what a plugin context counts for the garbage collector, in KB
 local CONTEXT_WEIGHT = 16
@@ -64,6 +69,15 @@ local DIRECTIVES = {
     wasmedge_aot = "wasmedge_aot",
     memory_limit = "wasm_memory_limit",
     deadline = "wasm_deadline",
+    pause_timeout = "wasm_pause_timeout",
+    call_limit = "wasm_call_limit",
+    call_timeout = "wasm_call_timeout",
+    call_max_headers = "wasm_call_max_headers",
+    call_max_body = "wasm_call_max_body",
+    call_ssl_verify = "wasm_call_ssl_verify",
+    call_ssl_trusted_certificate = "wasm_call_ssl_trusted_certificate",
+    call_http2 = "wasm_call_http2",
+    call_wait = "wasm_call_wait",
 }
 
 
@@ -74,6 +88,11 @@ local DIRECTIVES = {
 -- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
 -- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s). To start and to be configured a
 -- plugin has 10s, or as long as that if it is more.
+-- opts.pause_timeout: how long a plugin may hold a request while no answer is due to it, as the directive wasm_pause_timeout (60s).
+-- opts.call_limit, call_timeout, call_max_headers, call_max_body, call_ssl_verify, call_ssl_trusted_certificate, call_http2 and
+-- call_wait: what holds for calls to other services, as the directives of these names after "wasm_".
+-- opts.resolve: a function that is asked where each call goes. It gets the name of an upstream and returns another, of the forms
+-- that there are; or nil for the name itself; or nil and why the call is to fail. It runs in a light thread, so it may yield.
 --
 -- Returns true, or nil and an error. Raises an error on an unknown option.
 function _M.setup(opts)
@@ -82,20 +101,45 @@ function _M.setup(opts)
     end
 
     for name, word in pairs(opts) do
-        if not DIRECTIVES[name] then
-            error("unknown option \"" .. tostring(name) .. "\"", 2)
-        end
+        if name == "resolve" then
+            if type(word) ~= "function" then
+                error("bad option \"resolve\": function expected, got " .. type(word), 2)
+            end
 
-        if type(word) ~= "string" then
+        elseif not DIRECTIVES[name] then
+            error("unknown option \"" .. tostring(name) .. "\"", 2)
+
+        elseif type(word) ~= "string" then
             error("bad option \"" .. name .. "\": string expected, got " .. type(word), 2)
         end
     end
 
     for name, word in pairs(opts) do
         local directive = DIRECTIVES[name]
-        if lib.proxy_wasm_setting(directive, #directive, word, #word, error_buffer()) ~= 0 then
+        if directive and lib.proxy_wasm_setting(directive, #directive, word, #word, error_buffer()) ~= 0 then
             return nil, error_text()
         end
+    end
+
+    if opts.resolve then
+        background.set_resolver(opts.resolve)
+    end
+
+    return true
+end
+
+
+-- Makes the plugins that were loaded and configured in init_by_lua* ready in this worker, so that they tick and call without waiting for
+-- a request. Without it a plugin starts with the first request that it sees.
+--
+-- Returns true, or nil and an error, with the causes in the error log; what failed is tried again by the first request.
+-- Phases: init_worker.
+function _M.init_worker()
+    local failed = lib.proxy_wasm_worker_start()
+    attend()
+
+    if failed ~= 0 then
+        return nil, "failed to start " .. failed .. " of the plugin contexts"
     end
 
     return true
@@ -187,7 +231,13 @@ local function configure(plugin, conf)
     -- contexts are made for each request
     collectgarbage("step", CONTEXT_WEIGHT)
 
-    if lib.proxy_wasm_context_new(plugin, conf, #conf, context_p) ~= 0 then
+    local rc = lib.proxy_wasm_context_new(plugin, conf, #conf, context_p)
+
+    if get_phase() ~= "init" then
+        attend()
+    end
+
+    if rc ~= 0 then
         return nil, "failed to run proxy_on_configure"
     end
 
@@ -251,9 +301,23 @@ function _M.engine()
 end
 
 
--- Runs proxy_on_request_headers. Ends the request itself where the plugin sent a local response.
+-- What a function returns whose callback did not run, or not well.
+local function failed(rc, err)
+    if rc == NO_REQUEST then
+        return nil, "bad request"
+    end
+
+    attend()
+
+    return nil, err
+end
+
+
+-- Runs proxy_on_request_headers, and the callbacks of calls that the plugin makes: waits, without blocking the worker, until it lets the
+-- request go on. Ends the request itself where the plugin sent a local response.
 --
--- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_request_headers".
+-- Returns true, or nil and "bad plugin ctx", "bad request", "failed to run proxy_on_http_request_headers" or "failed to run
+-- proxy_on_http_call_response".
 -- Phases: rewrite, access, content.
 function _M.on_http_request_headers(plugin_ctx)
     if not ffi_istype(context_type, plugin_ctx) then
@@ -267,11 +331,11 @@ function _M.on_http_request_headers(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_request_headers(plugin_ctx, r, outcome)
     if rc < 0 then
-        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_request_headers"
+        return failed(rc, "failed to run proxy_on_http_request_headers")
     end
 
-    if rc ~= 0 then
-        outcomes.apply_request(rc)
+    if rc ~= 0 and outcomes.apply_request(rc, plugin_ctx, r) < 0 then
+        return nil, CALL_FAILED
     end
 
     return true
@@ -279,9 +343,10 @@ end
 
 
 -- Runs proxy_on_request_body with a piece of the body, or with nil where there is none to show. A body that the plugin changed becomes
--- the request's.
+-- the request's. Waits as on_http_request_headers().
 --
--- Returns true, or nil and "bad plugin ctx", "bad request" or "failed to run proxy_on_http_request_body".
+-- Returns true, or nil and "bad plugin ctx", "bad request", "failed to run proxy_on_http_request_body" or "failed to run
+-- proxy_on_http_call_response".
 -- Phases: rewrite, access, content.
 function _M.on_http_request_body(plugin_ctx, body, end_of_body)
     if not ffi_istype(context_type, plugin_ctx) then
@@ -300,11 +365,11 @@ function _M.on_http_request_body(plugin_ctx, body, end_of_body)
     local rc = lib.proxy_wasm_stream_request_body(plugin_ctx, r, body, body and #body or 0,
                                                   end_of_body and 1 or 0, outcome)
     if rc < 0 then
-        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_request_body"
+        return failed(rc, "failed to run proxy_on_http_request_body")
     end
 
-    if rc ~= 0 then
-        outcomes.apply_request(rc)
+    if rc ~= 0 and outcomes.apply_request(rc, plugin_ctx, r) < 0 then
+        return nil, CALL_FAILED
     end
 
     return true
@@ -333,7 +398,7 @@ function _M.on_http_response_headers(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
     if rc < 0 then
-        return nil, rc == NO_REQUEST and "bad request" or "failed to run proxy_on_http_response_headers"
+        return failed(rc, "failed to run proxy_on_http_response_headers")
     end
 
     if rc ~= 0 then
@@ -369,17 +434,17 @@ function _M.on_http_response_body(plugin_ctx)
 
     local rc = lib.proxy_wasm_stream_response_body(plugin_ctx, r, chunk, #chunk, eof and 1 or 0,
                                                    outcome)
-    if rc == NO_REQUEST then
-        return nil, "bad request"
-    end
-
     if rc < 0 then
         -- what the plugin held back is not lost with it
-        if outcome.body.data ~= nil then
+        if rc ~= NO_REQUEST and outcome.body.data ~= nil then
             ngx.arg[1] = outcomes.body()
         end
 
-        return nil, "failed to run proxy_on_http_response_body"
+        return failed(rc, "failed to run proxy_on_http_response_body")
+    end
+
+    if band(rc, OUTCOME_TASKS) ~= 0 then
+        attend()
     end
 
     if band(rc, OUTCOME_CLOSE) ~= 0 then

@@ -64,6 +64,12 @@ callbacks! {
     on_done = "proxy_on_done",
     on_log = "proxy_on_log",
     on_delete = "proxy_on_delete",
+    on_tick = "proxy_on_tick",
+    on_http_call_response = "proxy_on_http_call_response",
+    on_grpc_receive_initial_metadata = "proxy_on_grpc_receive_initial_metadata",
+    on_grpc_receive = "proxy_on_grpc_receive",
+    on_grpc_receive_trailing_metadata = "proxy_on_grpc_receive_trailing_metadata",
+    on_grpc_close = "proxy_on_grpc_close",
 }
 
 /// The most parameters that a callback is given.

@@ -1,10 +1,10 @@
 //! Plugin contexts and the contexts of requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::body::Body;
-use super::host::HttpStream;
+use super::host::{CallEvent, HttpStream};
 
 /// Whether `proxy_on_done` has run for a context and what it answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,10 @@ pub enum Finish {
 #[derive(Debug)]
 pub struct RootContext {
     pub config: Rc<[u8]>,
+    /// In milliseconds; 0 for no ticks.
     pub tick_period: u32,
+    /// What the proxy knows it by, across VMs.
+    pub serial: u32,
 }
 
 /// The context of one request.
@@ -35,6 +38,34 @@ pub struct StreamContext {
     /// The plugin has asked for the paused request, or response, to go on.
     pub continue_request: bool,
     pub continue_response: bool,
+    /// The request waits: who wants it to go on has to wake it.
+    pub parked: bool,
+    /// What has become of its calls while it waits, for it to see.
+    pub inbox: VecDeque<(u32, CallEvent)>,
+}
+
+impl StreamContext {
+    /// The context of a request that begins.
+    pub fn new(root_id: u32, stream: Rc<dyn HttpStream>) -> Self {
+        Self {
+            root_id,
+            stream,
+            request_body: Body::default(),
+            response_body: Body::default(),
+            properties: HashMap::new(),
+            continue_request: false,
+            continue_response: false,
+            parked: false,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// Wakes the request if it waits.
+    pub fn wake(&self) {
+        if self.parked {
+            self.stream.wake();
+        }
+    }
 }
 
 /// A context of either kind.
@@ -57,6 +88,16 @@ pub struct Contexts {
     free_roots: Vec<u32>,
     /// Plugin context and id; 0 where the plugin context is gone.
     free_streams: Vec<(u32, u32)>,
+    /// Ids that must not be used again yet.
+    held: Vec<Held>,
+}
+
+/// Calls outlive the context of a request: its id waits for them, or what they answer would reach the next request of that id.
+struct Held {
+    id: u32,
+    calls: u32,
+    /// The plugin context, once the context is gone.
+    free: Option<u32>,
 }
 
 impl Contexts {
@@ -94,9 +135,42 @@ impl Contexts {
                     }
                 }
             }
-            ContextKind::Stream(stream) => self.free_streams.push((stream.root_id, id)),
+            ContextKind::Stream(stream) => match self.held.iter_mut().find(|held| held.id == id) {
+                Some(held) => held.free = Some(stream.root_id),
+                None => self.free_streams.push((stream.root_id, id)),
+            },
         }
         Some(context)
+    }
+
+    /// Keeps the id of a request's context from being used again until it is released as often.
+    pub fn hold(&mut self, id: u32) {
+        match self.held.iter_mut().find(|held| held.id == id) {
+            Some(held) => held.calls += 1,
+            None => self.held.push(Held {
+                id,
+                calls: 1,
+                free: None,
+            }),
+        }
+    }
+
+    /// See [`Contexts::hold`].
+    pub fn release(&mut self, id: u32) {
+        let Some(place) = self.held.iter().position(|held| held.id == id) else {
+            return;
+        };
+        self.held[place].calls -= 1;
+        if self.held[place].calls == 0
+            && let Some(root_id) = self.held.swap_remove(place).free
+        {
+            let root_id = if self.get(root_id).is_some() {
+                root_id
+            } else {
+                0
+            };
+            self.free_streams.push((root_id, id));
+        }
     }
 
     pub fn get(&self, id: u32) -> Option<&Context> {
@@ -105,6 +179,28 @@ impl Contexts {
 
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Context> {
         self.slots.get_mut((id as usize).wrapping_sub(1))?.as_mut()
+    }
+
+    /// Whether a plugin context has asked for ticks.
+    pub fn tick(&self) -> bool {
+        self.slots
+            .iter()
+            .flatten()
+            .any(|context| match &context.kind {
+                ContextKind::Root(root) => root.tick_period > 0,
+                ContextKind::Stream(_) => false,
+            })
+    }
+
+    /// The contexts of requests.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamContext> {
+        self.slots
+            .iter()
+            .flatten()
+            .filter_map(|context| match &context.kind {
+                ContextKind::Stream(stream) => Some(&**stream),
+                ContextKind::Root(_) => None,
+            })
     }
 
     /// How many contexts there are.
@@ -135,19 +231,13 @@ mod tests {
         ContextKind::Root(RootContext {
             config: b"".as_slice().into(),
             tick_period: 0,
+            serial: 1,
         })
     }
 
     fn stream() -> ContextKind {
-        ContextKind::Stream(Box::new(StreamContext {
-            root_id: 1,
-            stream: FakeGuest::new().stream,
-            request_body: Body::default(),
-            response_body: Body::default(),
-            properties: HashMap::new(),
-            continue_request: false,
-            continue_response: false,
-        }))
+        let context = StreamContext::new(1, FakeGuest::new().stream);
+        ContextKind::Stream(Box::new(context))
     }
 
     #[test]
@@ -213,5 +303,31 @@ mod tests {
         assert!(contexts.due().is_empty());
         assert_eq!(contexts.insert(stream()), id);
         assert_eq!(contexts.get(id).unwrap().finish, Finish::No);
+    }
+
+    #[test]
+    fn an_id_that_is_held_waits_until_it_is_released_as_often() {
+        for removed_first in [true, false] {
+            let mut contexts = Contexts::default();
+            for kind in [root(), stream(), stream()] {
+                contexts.insert(kind);
+            }
+            contexts.hold(2);
+            contexts.hold(2);
+            if removed_first {
+                contexts.remove(2);
+                assert_eq!(contexts.insert(stream()), 4);
+            }
+            contexts.release(2);
+            assert!(contexts.get(2).is_none() || !removed_first);
+            assert_eq!(contexts.insert(stream()), if removed_first { 5 } else { 4 });
+            contexts.release(2);
+            contexts.release(2);
+            if !removed_first {
+                assert_eq!(contexts.insert(stream()), 5);
+                contexts.remove(2);
+            }
+            assert_eq!(contexts.insert(stream()), 2);
+        }
     }
 }

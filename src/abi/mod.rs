@@ -8,6 +8,7 @@
 
 mod body;
 mod callbacks;
+pub mod calls;
 pub mod contexts;
 mod error;
 mod foreign;

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use super::calls::{Call, CallKind, Calls, Report};
 use super::contexts::{ContextKind, Contexts, RootContext, StreamContext};
-use super::host::Host;
+use super::host::{CallId, Host};
 use super::log;
-use super::types::{AbiVersion, LogLevel};
+use super::types::{AbiVersion, LogLevel, Status};
 use crate::engine::Func;
 
 /// The callback that is running, for the hostcalls whose answer depends on it.
@@ -60,7 +61,15 @@ const LONGEST_LINE: usize = 8 * 1024;
 pub struct VmState {
     pub plugin: Rc<PluginInfo>,
     pub host: Rc<dyn Host>,
+    /// Tells the VM instances of a process apart.
+    pub serial: u32,
     pub contexts: Contexts,
+    /// The calls that are not over.
+    pub calls: Calls,
+    /// What has become of a call, while the callback about it runs.
+    pub report: Option<Box<Report>>,
+    /// Plugin contexts, by their serials, and the periods of ticks that they have asked for since the last callback.
+    pub new_ticks: Vec<(u32, u32)>,
     /// The effective context: the one that hostcalls are about.
     pub current: u32,
     pub phase: Phase,
@@ -76,11 +85,15 @@ pub struct VmState {
 }
 
 impl VmState {
-    pub fn new(plugin: Rc<PluginInfo>, host: Rc<dyn Host>) -> Self {
+    pub fn new(plugin: Rc<PluginInfo>, host: Rc<dyn Host>, serial: u32) -> Self {
         Self {
             plugin,
             host,
+            serial,
             contexts: Contexts::default(),
+            calls: Calls::default(),
+            report: None,
+            new_ticks: Vec::new(),
             current: 0,
             phase: Phase::Start,
             allocator: None,
@@ -122,6 +135,72 @@ impl VmState {
         match &mut self.contexts.get_mut(id)?.kind {
             ContextKind::Root(root) => Some(root),
             ContextKind::Stream(_) => None,
+        }
+    }
+
+    /// What the proxy knows a call by.
+    pub fn call_id(&self, token: u32) -> CallId {
+        CallId {
+            vm: self.serial,
+            token,
+        }
+    }
+
+    /// Begins a call of the effective context and gives what the plugin knows it by.
+    ///
+    /// # Errors
+    /// What `begin` answers; `InternalFailure` where there is no plugin context that callbacks could run on.
+    pub fn begin_call(
+        &mut self,
+        kind: CallKind,
+        begin: impl FnOnce(&dyn Host, CallId) -> Result<(), Status>,
+    ) -> Result<u32, Status> {
+        let root_id = self.stream().map_or(self.current, |s| s.root_id);
+        if self.root().is_none() {
+            return Err(Status::InternalFailure);
+        }
+        let token = self.calls.next_token();
+        begin(&*self.host, self.call_id(token))?;
+        let owner = self.current;
+        let outlives = self.phase == Phase::End && owner != root_id;
+        if outlives {
+            self.contexts.hold(owner);
+        }
+        let call = Call {
+            kind,
+            root_id,
+            owner,
+            outlives,
+        };
+        self.calls.insert(token, call);
+        Ok(token)
+    }
+
+    /// Whether the plugin may do something that no request asks for.
+    pub fn acts_by_itself(&self) -> bool {
+        !self.calls.is_empty() || self.contexts.tick()
+    }
+
+    /// Forgets a call that is over. False if there is none.
+    pub fn end_call(&mut self, token: u32) -> bool {
+        let Some(call) = self.calls.remove(token) else {
+            return false;
+        };
+        if call.outlives {
+            self.contexts.release(call.owner);
+        }
+        true
+    }
+
+    /// Gives up the calls that are to be, and forgets them.
+    pub fn cancel_calls(&mut self, which: impl Fn(&Call) -> bool) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let calls: Vec<_> = self.calls.iter().filter(|(_, call)| which(call)).collect();
+        for (token, _) in calls {
+            self.host.cancel_call(self.call_id(token));
+            self.end_call(token);
         }
     }
 
@@ -168,6 +247,12 @@ impl VmState {
             Some(context) => context.stream.log_level(),
             None => self.host.log_level(),
         }
+    }
+}
+
+impl Drop for VmState {
+    fn drop(&mut self) {
+        self.cancel_calls(|_| true);
     }
 }
 

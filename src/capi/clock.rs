@@ -1,8 +1,8 @@
 //! The thread behind the engines' clock.
 
-use std::mem::MaybeUninit;
-use std::{ptr, thread};
+use std::thread;
 
+use super::thread::spawn;
 use crate::engine::clock;
 use crate::nginx;
 
@@ -19,17 +19,12 @@ pub fn start() {
     if clock::runs() || clock::set_runs(true) {
         return;
     }
-    let started = without_signals(|| {
-        thread::Builder::new()
-            .name("wasm clock".to_owned())
-            .stack_size(128 * 1024)
-            .spawn(|| {
-                let mut idle = 0;
-                loop {
-                    thread::sleep(clock::TICK);
-                    clock::tick(&mut idle);
-                }
-            })
+    let started = spawn("wasm clock", 128 * 1024, || {
+        let mut idle = 0;
+        loop {
+            thread::sleep(clock::TICK);
+            clock::tick(&mut idle);
+        }
     });
     if started.is_err() {
         // Guests run without a limit of time, as there is nothing that could end them.
@@ -40,20 +35,4 @@ pub fn start() {
 /// To be called in the child after each fork.
 pub fn forked() {
     clock::set_runs(false);
-}
-
-/// nginx handles signals on its own thread. A thread starts with what is blocked where it was started.
-fn without_signals<T>(work: impl FnOnce() -> T) -> T {
-    let mut all = MaybeUninit::zeroed();
-    let mut before = MaybeUninit::zeroed();
-    // SAFETY: both are memory to write to, of which all zeros are a value.
-    let before = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-        before.assume_init()
-    };
-    let result = work();
-    // SAFETY: the set is what this thread had before.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
-    result
 }

@@ -37,7 +37,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
             Ok(made) => {
                 let made = Box::new(ProxyWasmContext {
                     flags: *flags,
-                    context: Rc::new(made),
+                    context: made,
                 });
                 // SAFETY: the caller says that it is writable.
                 unsafe { *context = Box::into_raw(made) };

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::abi::host::{Host, MetricError, QueueError, SharedDataError};
+use super::calls;
+use crate::abi::host::{
+    CallError, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
+};
 use crate::abi::types::{LogLevel, MetricType};
 use crate::nginx;
 use crate::shared::LocalStore;
@@ -82,5 +85,25 @@ impl Host for WorkerHost {
 
     fn get_metric(&self, metric_id: u32) -> Result<u64, MetricError> {
         self.store.get_metric(metric_id)
+    }
+
+    fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+        calls::http_call(id, call)
+    }
+
+    fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        calls::grpc_call(id, call)
+    }
+
+    fn grpc_send(&self, id: CallId, message: &[u8], end: bool) -> Result<(), CallError> {
+        calls::with(|egress| egress.grpc_send(id, message, end))
+    }
+
+    fn grpc_close(&self, id: CallId) {
+        calls::with_any(|egress| egress.grpc_close(id));
+    }
+
+    fn cancel_call(&self, id: CallId) {
+        calls::with_any(|egress| egress.cancel(id));
     }
 }

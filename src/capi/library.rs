@@ -3,7 +3,7 @@
 use std::backtrace::Backtrace;
 use std::panic;
 
-use super::{clock, engine, worker};
+use super::{clock, settings, worker};
 use crate::abi::types::LogLevel;
 use crate::nginx;
 use crate::plugin::process;
@@ -14,7 +14,7 @@ static LOADED: extern "C" fn() = loaded;
 
 extern "C" fn loaded() {
     never_unwind_callers();
-    nginx::set_directive_hook(engine::check_directive);
+    nginx::set_directive_hook(settings::check_directive);
     nginx::body_filter::set_body_hook(worker::replacement);
     // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
     unsafe { libc::pthread_atfork(None, None, Some(forked)) };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers, log_error};
 use super::host::WorkerHost;
-use super::{clock, engine, worker};
+use super::{clock, engine, settings, worker};
 use crate::abi::types::AbiVersion;
 use crate::plugin::{Options, Plugin};
 
@@ -32,6 +32,19 @@ pub const FLAG_RESPONSE_HEADERS: c_int = 4;
 pub const FLAG_RESPONSE_BODY: c_int = 8;
 /// The plugin could change a body.
 pub const FLAG_SETS_BODY: c_int = 16;
+/// The plugin could make calls, or ask for ticks, when a request ends.
+pub const FLAG_ACTS_AT_END: c_int = 32;
+
+/// What such a plugin imports.
+const ACTS: [&str; 4] = [
+    "proxy_http_call",
+    "proxy_grpc_call",
+    "proxy_grpc_stream",
+    "proxy_set_tick_period_milliseconds",
+];
+
+/// What runs when a request ends.
+const AT_END: [&str; 3] = ["proxy_on_done", "proxy_on_log", "proxy_on_delete"];
 
 /// Loads a plugin from a `.wasm` or `.wat` file.
 ///
@@ -85,7 +98,8 @@ fn load<'a>(
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Plugin, String> {
     let options = Options {
-        limits: engine::limits(),
+        limits: settings::limits(),
+        waiting: settings::waiting(),
         ..parse(pairs)?
     };
     let path = String::from_utf8_lossy(path);
@@ -149,7 +163,7 @@ pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
 }
 
 /// What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body.
+/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends.
 ///
 /// # Safety
 /// `plugin` came from `proxy_wasm_plugin_new`.
@@ -178,6 +192,10 @@ fn flags(plugin: &Plugin) -> c_int {
         // In 0.2.100 a body callback can also take the body away.
         compiled.has_import("proxy_set_buffer_bytes") || compiled.abi == AbiVersion::V0_2_100,
         FLAG_SETS_BODY,
+    ) | flag(
+        ACTS.iter().any(|name| compiled.has_import(name))
+            && AT_END.iter().any(|name| compiled.has_export(name)),
+        FLAG_ACTS_AT_END,
     )
 }
 

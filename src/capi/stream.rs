@@ -2,12 +2,13 @@ use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
+use super::background;
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
 use super::context::ProxyWasmContext;
-use super::plugin::{FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
+use super::plugin::{FLAG_ACTS_AT_END, FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
 use super::worker::{self, Found, GivenOut};
 use crate::abi::host::{HeaderMap, HttpStream};
-use crate::nginx::{Phase, Request};
+use crate::nginx::{Phase, Request, Semaphore};
 use crate::plugin::{BodyOutcome, Error, Stream};
 
 /// Another body goes on than came: `body`.
@@ -24,13 +25,17 @@ pub const OUTCOME_PATH: c_int = 16;
 pub const OUTCOME_ARGS: c_int = 32;
 /// The plugin holds the request.
 pub const OUTCOME_PAUSED: c_int = 64;
+/// The request has to wait: see `proxy_wasm_request_park`.
+pub const OUTCOME_WAIT: c_int = 128;
+/// `proxy_wasm_worker_next` has something.
+pub const OUTCOME_TASKS: c_int = 256;
 
 /// `r` is none that a client made.
 pub const NO_REQUEST: c_int = -2;
 
 const CHANGES_BODY: c_int = FLAG_RESPONSE_BODY | FLAG_SETS_BODY;
 
-/// What is left to do after a callback. Only what the function's answer names is valid, until the next call into the library.
+/// What is left to do after a callback. Only what the function's answer names is valid, until the next call of such a function.
 #[repr(C)]
 pub struct ProxyWasmOutcome {
     pub body: ProxyWasmStr,
@@ -41,6 +46,8 @@ pub struct ProxyWasmOutcome {
     pub args: ProxyWasmStr,
     pub status: c_int,
     pub grpc_status: c_int,
+    /// How long the request waits at most, in milliseconds.
+    pub wait: c_int,
 }
 
 /// Runs `proxy_on_request_headers`.
@@ -48,7 +55,8 @@ pub struct ProxyWasmOutcome {
 /// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
 /// client made, as in timers.
 /// 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
-/// holds the request.
+/// holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
+/// to be asked too.
 ///
 /// # Safety
 /// `context` came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its response, `outcome` is
@@ -92,6 +100,46 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_body(
             let chunk = (!body.is_null()).then(|| bytes(body, body_len));
             run(context, r, Phase::Request, outcome, |_, stream, out| {
                 stream.on_request_body(chunk, end_of_stream != 0, out)
+            })
+        }
+    })
+}
+
+/// A light thread is about to wait on `semaphore` for the request `r`: `outcome->wait` milliseconds at most, or until it is posted. Then
+/// `proxy_wasm_stream_resume` is to be called, with the same semaphore.
+///
+/// # Safety
+/// `semaphore` is the `ngx_http_lua_sema_t` of an `ngx.semaphore` that is not collected before that, or before the request has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_request_park(r: *mut c_void, semaphore: *mut c_void) {
+    guard((), || {
+        // SAFETY: the caller says so.
+        let semaphore = unsafe { Semaphore::new(semaphore) };
+        worker::with_request(r, |request| request.park(semaphore));
+    });
+}
+
+/// Runs the callbacks that the request has waited for, on the plugin contexts of their calls, and lets the request go on if the plugin did,
+/// or if it has waited long enough.
+///
+/// Returns as `proxy_wasm_stream_request_body`; with 128 the request has to wait on. -1 where a callback trapped, or the VM had before.
+///
+/// # Safety
+/// As `proxy_wasm_stream_request_headers`; `semaphore` was given to `proxy_wasm_request_park`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_stream_resume(
+    context: *const ProxyWasmContext,
+    r: *mut c_void,
+    semaphore: *mut c_void,
+    outcome: *mut ProxyWasmOutcome,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: the caller says so of each pointer.
+        unsafe {
+            let semaphore = Semaphore::new(semaphore);
+            worker::with_request(r, |request| request.unpark(semaphore));
+            run(context, r, Phase::Request, outcome, |_, stream, out| {
+                stream.resume(out)
             })
         }
     })
@@ -228,7 +276,10 @@ unsafe fn run(
     callback: impl FnOnce(&Request, &Stream, &mut Vec<u8>) -> Result<BodyOutcome, Error>,
 ) -> c_int {
     // SAFETY: the caller says that it is a context.
-    let context = unsafe { &(*context).context };
+    let ProxyWasmContext { context, flags } = unsafe { &*context };
+    if flags & FLAG_ACTS_AT_END != 0 {
+        background::keep();
+    }
     // SAFETY: the caller says that it is writable.
     let outcome = unsafe { &mut *outcome };
     outcome.body = ProxyWasmStr::EMPTY;
@@ -270,6 +321,14 @@ fn describe(
     };
     if stream.is_paused() {
         flags |= OUTCOME_PAUSED;
+    }
+    if let Some(wait) = stream.wait() {
+        flags |= OUTCOME_WAIT;
+        // Rounded up: what is not over a moment early is not asked for again.
+        outcome.wait = c_int::try_from(wait.as_millis() + 1).unwrap_or(c_int::MAX);
+    }
+    if background::has_tasks() {
+        flags |= OUTCOME_TASKS;
     }
     if request.take_close() {
         flags |= OUTCOME_CLOSE;

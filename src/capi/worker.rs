@@ -189,6 +189,11 @@ pub fn replacement(r: *mut c_void) -> Replacement {
     answer
 }
 
+/// Works on the request `r`, if a plugin has looked at it.
+pub fn with_request(r: *mut c_void, work: impl FnOnce(&Request)) {
+    with_entry(r, |entry| work(&entry.request));
+}
+
 fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
     WORKER.with_borrow_mut(|worker| {
         if let Some(entry) = worker.requests.get_mut(&(r as usize)) {

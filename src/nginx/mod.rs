@@ -20,6 +20,7 @@ mod raw;
 mod request;
 mod request_headers;
 mod response_headers;
+mod semaphore;
 mod symbols;
 mod uri;
 
@@ -30,5 +31,6 @@ pub use module::{Directive, begin_configuration, configured, set_directive_hook}
 pub use process::is_worker;
 pub use properties::process_property;
 pub use request::{Phase, Request};
+pub use semaphore::Semaphore;
 pub use symbols::{MissingSymbol, Symbols, symbols};
 pub use uri::PathChange;

@@ -5,6 +5,7 @@ use std::ffi::c_void;
 
 use super::headers::HeaderList;
 use super::raw::{Raw, Scratch};
+use super::semaphore::Semaphore;
 use super::uri::PathChange;
 use crate::abi::host::{HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError};
 use crate::abi::types::LogLevel;
@@ -44,6 +45,8 @@ pub struct Request {
     phase: Cell<Phase>,
     local: RefCell<Option<LocalResponse>>,
     close: Cell<bool>,
+    /// What light threads wait on for a plugin to let the request go.
+    waiting: RefCell<Vec<Semaphore>>,
 }
 
 impl Request {
@@ -64,7 +67,20 @@ impl Request {
             phase: Cell::new(Phase::Request),
             local: RefCell::default(),
             close: Cell::new(false),
+            waiting: RefCell::default(),
         }
+    }
+
+    /// A light thread is about to wait.
+    pub fn park(&self, semaphore: Semaphore) {
+        self.waiting.borrow_mut().push(semaphore);
+    }
+
+    /// It waits no more.
+    pub fn unpark(&self, semaphore: Semaphore) {
+        self.waiting
+            .borrow_mut()
+            .retain(|waiting| *waiting != semaphore);
     }
 
     /// The request is over. From now on there is nothing to read, nothing can be written, and what is logged goes to
@@ -72,6 +88,7 @@ impl Request {
     pub fn detach(&self) {
         self.raw.detach();
         self.response.take();
+        self.waiting.take();
     }
 
     pub fn set_phase(&self, phase: Phase) {
@@ -207,6 +224,12 @@ impl HttpStream for Request {
 
     fn close(&self) {
         self.close.set(true);
+    }
+
+    fn wake(&self) {
+        for semaphore in self.waiting.borrow().iter() {
+            semaphore.post();
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -95,6 +95,7 @@ symbols! {
         req_get_method_name = c"ngx_http_lua_ffi_req_get_method_name":
             fn(RequestPtr, *mut *mut u8, *mut usize) -> c_int;
         raw_log = c"ngx_http_lua_ffi_raw_log": fn(RequestPtr, c_int, *const u8, usize) -> c_int;
+        sema_post = c"ngx_http_lua_ffi_sema_post": fn(*mut c_void, c_int) -> c_int;
         http_cleanup_add = c"ngx_http_cleanup_add": fn(RequestPtr, usize) -> *mut Cleanup;
     }
     optional {

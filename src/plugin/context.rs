@@ -1,13 +1,14 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use super::{Error, Plugin, Vm};
+use super::{Error, Plugin, Vm, background};
 use crate::abi::types::LogLevel;
 
 /// A plugin with one configuration: a plugin context (root context) in whatever VM is current.
 pub struct PluginContext {
     plugin: Rc<Plugin>,
     config: Rc<[u8]>,
+    serial: u32,
     bound: RefCell<Option<(Weak<Vm>, u32)>>,
 }
 
@@ -16,13 +17,16 @@ impl PluginContext {
     ///
     /// # Errors
     /// A callback trapped or refused. The cause has been logged.
-    pub fn new(plugin: Rc<Plugin>, config: &[u8]) -> Result<Self, Error> {
-        let context = Self {
+    pub fn new(plugin: Rc<Plugin>, config: &[u8]) -> Result<Rc<Self>, Error> {
+        let serial = background::next_serial();
+        let context = Rc::new(Self {
             plugin,
             config: config.into(),
+            serial,
             bound: RefCell::new(None),
-        };
+        });
         context.bind()?;
+        background::add_context(serial, &context);
         Ok(context)
     }
 
@@ -32,32 +36,37 @@ impl PluginContext {
 
     /// The VM to run on and the context's id in it. After a fork or a trap this configures the context anew.
     pub(super) fn bind(&self) -> Result<(Rc<Vm>, u32), Error> {
-        let mut bound = self.bound.borrow_mut();
+        let mut bound = self.bound.try_borrow_mut().map_err(|_| Error::Busy)?;
         if let Some((vm, id)) = &*bound
             && let Some(vm) = vm.upgrade()
             && vm.is_usable()
         {
             return Ok((vm, *id));
         }
-        *bound = None;
+        if bound.take().is_some() {
+            // Ticks go on only if the plugin asks for them again.
+            background::set_tick(self.serial, 0);
+        }
         let vm = self.plugin.vm()?;
-        let id = vm.configure(Rc::clone(&self.config)).inspect_err(|error| {
-            if let Error::Refused { .. } = error {
-                self.plugin.log(LogLevel::Error, &error.to_string());
-            }
-            if let Error::Trap { function, .. } = error
-                && function == "proxy_on_context_create"
-            {
-                // SDKs that look their root context up by name end so where they do not find it.
-                let root_id = String::from_utf8_lossy(&self.plugin.info().root_id);
-                self.plugin.log(
+        let id = vm
+            .configure(Rc::clone(&self.config), self.serial)
+            .inspect_err(|error| {
+                if let Error::Refused { .. } = error {
+                    self.plugin.log(LogLevel::Error, &error.to_string());
+                }
+                if let Error::Trap { function, .. } = error
+                    && function == "proxy_on_context_create"
+                {
+                    // SDKs that look their root context up by name end so where they do not find it.
+                    let root_id = String::from_utf8_lossy(&self.plugin.info().root_id);
+                    self.plugin.log(
                     LogLevel::Error,
                     &format!(
                         "the root id it was given is \"{root_id}\", the option root_id sets another"
                     ),
                 );
-            }
-        })?;
+                }
+            })?;
         *bound = Some((Rc::downgrade(&vm), id));
         Ok((vm, id))
     }
@@ -65,6 +74,7 @@ impl PluginContext {
 
 impl Drop for PluginContext {
     fn drop(&mut self) {
+        background::remove_context(self.serial);
         if let Some((vm, id)) = self.bound.take()
             && let Some(vm) = vm.upgrade()
             && vm.is_usable()

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod background;
 mod context;
 mod error;
 mod module;
@@ -48,6 +49,26 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// What each of its VMs may use.
     pub limits: Allowance,
+    /// When its requests wait.
+    pub waiting: Waiting,
+}
+
+/// When requests wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// A request whose plugin has HTTP calls out waits for what they answer, even if the plugin did not pause it.
+    pub for_calls: bool,
+    /// How long a request stays paused while no answer is due to it.
+    pub pause: Duration,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            for_calls: true,
+            pause: Duration::from_secs(60),
+        }
+    }
 }
 
 /// What a VM may use.
@@ -73,6 +94,7 @@ pub struct Plugin {
     info: Rc<PluginInfo>,
     compiled: Arc<Compiled>,
     limits: Allowance,
+    waiting: Waiting,
     host: Rc<dyn Host>,
     vm: RefCell<Option<Rc<Vm>>>,
 }
@@ -104,6 +126,7 @@ impl Plugin {
             }),
             compiled,
             limits: options.limits,
+            waiting: options.waiting,
             host,
             vm: RefCell::new(None),
         };
@@ -152,12 +175,12 @@ impl Plugin {
         }
         // The old one goes first: two at once would double what a plugin may use.
         *slot = None;
-        let vm = Rc::new(Vm::start(
+        let vm = Vm::start(
             self.compiled.template(),
             self.limits,
             Rc::clone(&self.info),
             Rc::clone(&self.host),
-        )?);
+        )?;
         *slot = Some(Rc::clone(&vm));
         Ok(vm)
     }

@@ -1,13 +1,14 @@
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use super::{Error, PluginContext, Vm};
+use super::{Error, PluginContext, Vm, Waiting};
 use crate::abi::contexts::{ContextKind, StreamContext};
 use crate::abi::host::{HeaderMap, HttpStream};
 use crate::abi::log;
+use crate::abi::types::AbiVersion;
 use crate::abi::types::LogLevel;
-use crate::abi::vm::Phase;
+use crate::abi::vm::{Phase, VmState};
 use crate::abi::{Action, Body};
 
 /// What becomes of the body, or the chunk of it, that a plugin was shown.
@@ -27,9 +28,33 @@ pub struct Stream {
     vm: Rc<Vm>,
     id: u32,
     http: Rc<dyn HttpStream>,
-    paused: Cell<bool>,
+    /// The plugin holds the request, since when.
+    paused: Cell<Option<Instant>>,
+    /// The callback after which the request waits, or would.
+    last: Cell<Last>,
+    wait: Cell<Option<Duration>>,
     reported: Cell<bool>,
 }
+
+/// The last callback of the request, for what is to be done once the request goes on.
+#[derive(Clone, Copy)]
+enum Last {
+    Headers { body_follows: bool },
+    Body(Shown),
+}
+
+/// A body, or a chunk of it, that the plugin was shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    /// How much of it came with the callback.
+    given: usize,
+    end_of_stream: bool,
+    /// The plugin keeps it: nothing of it goes on.
+    taken: bool,
+}
+
+/// For waits that something else ends.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Which of the two bodies.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,24 +71,21 @@ impl Stream {
     pub fn new(context: Rc<PluginContext>, http: Rc<dyn HttpStream>) -> Result<Self, Error> {
         let (vm, root_id) = context.bind()?;
         let id = vm.with_state(|state| {
+            let context = StreamContext::new(root_id, Rc::clone(&http));
             state
                 .contexts
-                .insert(ContextKind::Stream(Box::new(StreamContext {
-                    root_id,
-                    stream: Rc::clone(&http),
-                    request_body: Body::default(),
-                    response_body: Body::default(),
-                    properties: HashMap::new(),
-                    continue_request: false,
-                    continue_response: false,
-                })))
+                .insert(ContextKind::Stream(Box::new(context)))
         })?;
         let stream = Self {
             context,
             vm,
             id,
             http,
-            paused: Cell::new(false),
+            paused: Cell::new(None),
+            last: Cell::new(Last::Headers {
+                body_follows: false,
+            }),
+            wait: Cell::new(None),
             reported: Cell::new(false),
         };
         stream.run(
@@ -82,7 +104,12 @@ impl Stream {
 
     /// Whether the plugin holds the request.
     pub fn is_paused(&self) -> bool {
-        self.paused.get()
+        self.paused.get().is_some()
+    }
+
+    /// Whether the request has to wait before it goes on, and how long at most until [`Stream::resume`].
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait.get()
     }
 
     /// `proxy_on_request_headers`.
@@ -104,14 +131,11 @@ impl Stream {
         )?;
         let action = Action::from_headers(self.abi(), value);
         let resumed = self.take_continue(Side::Request)?;
-        let paused = action != Action::Continue && !resumed;
-        // The body callback may still resume it. Nothing else could.
-        let may_resume = end == 0 && self.vm.callbacks.on_request_body.is_some();
-        if paused && !may_resume && !self.http.is_over() {
-            self.released("proxy_on_request_headers paused the request");
-        }
-        self.paused.set(paused && may_resume);
-        Ok(())
+        self.set_paused(action != Action::Continue && !resumed);
+        self.last.set(Last::Headers {
+            body_follows: end == 0 && self.vm.callbacks.on_request_body.is_some(),
+        });
+        self.settle()
     }
 
     /// `proxy_on_request_body`, with the next chunk, or `None` where the proxy has no body to show. What goes on is in `out` where
@@ -125,9 +149,37 @@ impl Stream {
         end_of_stream: bool,
         out: &mut Vec<u8>,
     ) -> Result<BodyOutcome, Error> {
-        let (outcome, paused) = self.on_body(Side::Request, chunk, end_of_stream, out)?;
-        self.paused.set(paused);
-        Ok(outcome)
+        let Some((action, shown)) = self.on_body(Side::Request, chunk, end_of_stream, out)? else {
+            return Ok(BodyOutcome::Pass);
+        };
+        self.set_paused(action != Action::Continue);
+        self.last.set(Last::Body(shown));
+        self.settle()?;
+        self.go_on(out)
+    }
+
+    /// What became of the request's calls is told to the plugin, or time is up, or the request was woken.
+    ///
+    /// # Errors
+    /// A callback trapped, or the VM had before. What was held back is in `out`.
+    pub fn resume(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
+        self.with_context(|context| context.parked = false)?;
+        let result = self.empty_inbox().and_then(|()| {
+            if self.take_continue(Side::Request)? {
+                self.set_paused(false);
+            }
+            self.settle()
+        });
+        match result {
+            Ok(()) => self.go_on(out),
+            Err(error) => {
+                self.wait.set(None);
+                if let Last::Body(_) = self.last.get() {
+                    self.with_body(Side::Request, |body| body.take_into(out))?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// `proxy_on_response_headers`.
@@ -161,9 +213,17 @@ impl Stream {
         end_of_stream: bool,
         out: &mut Vec<u8>,
     ) -> Result<BodyOutcome, Error> {
-        Ok(self
-            .on_body(Side::Response, Some(chunk), end_of_stream, out)?
-            .0)
+        let Some((action, shown)) =
+            self.on_body(Side::Response, Some(chunk), end_of_stream, out)?
+        else {
+            return Ok(BodyOutcome::Pass);
+        };
+        if action == Action::Pause && end_of_stream && !self.http.is_over() {
+            self.warn(
+                "proxy_on_response_body paused at the end of the body, where a response cannot be held, it goes on",
+            );
+        }
+        self.body_outcome(Side::Response, action != Action::Continue, shown, out)
     }
 
     /// The request is over: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`.
@@ -184,7 +244,7 @@ impl Stream {
         chunk: Option<&[u8]>,
         end_of_stream: bool,
         out: &mut Vec<u8>,
-    ) -> Result<(BodyOutcome, bool), Error> {
+    ) -> Result<Option<(Action, Shown)>, Error> {
         let (name, func, phase) = match side {
             Side::Request => (
                 "proxy_on_request_body",
@@ -198,7 +258,7 @@ impl Stream {
             ),
         };
         if func.is_none() {
-            return Ok((BodyOutcome::Pass, false));
+            return Ok(None);
         }
         // What an earlier callback asked for has been done: only this one's word counts.
         self.take_continue(side)?;
@@ -225,43 +285,155 @@ impl Stream {
         } else {
             Action::from_body(self.abi(), value)
         };
-        let given = chunk.map_or(0, <[u8]>::len);
-        let outcome = self.with_body(side, |body| match (action, end_of_stream) {
-            (Action::PauseWithoutBuffer, _) => {
+        let taken = action == Action::PauseWithoutBuffer;
+        if taken {
+            self.with_body(side, |body| {
                 body.pass();
                 body.withdraw();
-                out.clear();
-                BodyOutcome::Replace
-            }
-            (Action::Pause, false) => BodyOutcome::Hold,
-            (Action::Continue, _) | (Action::Pause, true) => {
-                let outcome = if body.changed() || size as usize != given {
-                    body.take_into(out);
-                    BodyOutcome::Replace
-                } else {
-                    body.pass();
-                    BodyOutcome::Pass
-                };
-                body.withdraw();
-                outcome
-            }
-        })?;
-        let paused = action != Action::Continue;
-        if action == Action::Pause && end_of_stream && !self.http.is_over() {
-            self.released(match side {
-                Side::Request => "proxy_on_request_body paused at the end of the body",
-                Side::Response => "proxy_on_response_body paused at the end of the body",
-            });
+            })?;
         }
-        Ok((outcome, paused && !end_of_stream))
+        let shown = Shown {
+            given: chunk.map_or(0, <[u8]>::len),
+            end_of_stream,
+            taken,
+        };
+        Ok(Some((action, shown)))
     }
 
-    /// Says that a paused request goes on because nothing could resume it.
-    fn released(&self, what: &str) {
-        self.log(
-            LogLevel::Warn,
-            &format!("{what} with nothing outstanding that could resume it, it goes on"),
-        );
+    /// What goes on of a body that was shown, where nothing waits any more.
+    fn body_outcome(
+        &self,
+        side: Side,
+        paused: bool,
+        shown: Shown,
+        out: &mut Vec<u8>,
+    ) -> Result<BodyOutcome, Error> {
+        if shown.taken {
+            out.clear();
+            return Ok(BodyOutcome::Replace);
+        }
+        if paused && !shown.end_of_stream {
+            return Ok(BodyOutcome::Hold);
+        }
+        self.with_body(side, |body| {
+            let outcome = if body.changed() || body.len() != shown.given {
+                body.take_into(out);
+                BodyOutcome::Replace
+            } else {
+                body.pass();
+                BodyOutcome::Pass
+            };
+            body.withdraw();
+            outcome
+        })
+    }
+
+    /// What goes on after the last callback of the request. Nothing does while it waits.
+    fn go_on(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
+        match self.last.get() {
+            _ if self.wait.get().is_some() => Ok(BodyOutcome::Hold),
+            Last::Headers { .. } => Ok(BodyOutcome::Pass),
+            Last::Body(shown) => {
+                let paused = self.is_paused();
+                if shown.end_of_stream {
+                    self.set_paused(false);
+                }
+                self.body_outcome(Side::Request, paused, shown, out)
+            }
+        }
+    }
+
+    /// Tells the plugin what has become of its calls while the request waited.
+    fn empty_inbox(&self) -> Result<(), Error> {
+        while !self.http.is_over()
+            && let Some((token, event)) = self.with_context(|context| context.inbox.pop_front())?
+        {
+            self.vm.on_call(token, event)?;
+        }
+        if self.vm.is_usable() {
+            return Ok(());
+        }
+        self.poisoned("the request cannot go on");
+        Err(Error::Poisoned)
+    }
+
+    /// Decides whether the request waits.
+    fn settle(&self) -> Result<(), Error> {
+        let wait = if self.http.is_over() {
+            None
+        } else {
+            self.vm.with_state(|state| self.reason_to_wait(state))?
+        };
+        self.wait.set(wait);
+        if wait.is_some() {
+            self.with_context(|context| context.parked = true)?;
+        }
+        Ok(())
+    }
+
+    fn reason_to_wait(&self, state: &mut VmState) -> Option<Duration> {
+        let Some(since) = self.paused.get() else {
+            let waits = self.waiting().for_calls && state.calls.awaits_http(self.id);
+            return waits.then_some(LONGEST_WAIT);
+        };
+        if state.calls.awaits_answer(self.id) {
+            // It ends with the call's own timeout.
+            return Some(LONGEST_WAIT);
+        }
+        let body_may_resume = match self.last.get() {
+            Last::Headers { body_follows } => body_follows,
+            Last::Body(shown) => !shown.end_of_stream,
+        };
+        let may_be_resumed =
+            state.calls.answer_is_due(self.id) || !body_may_resume && state.acts_by_itself();
+        if may_be_resumed {
+            let left = self.waiting().pause.saturating_sub(since.elapsed());
+            if !left.is_zero() {
+                return Some(left);
+            }
+        }
+        if !body_may_resume {
+            self.release(may_be_resumed);
+        }
+        None
+    }
+
+    /// A paused request goes on though the plugin did not say so.
+    fn release(&self, waited: bool) {
+        self.paused.set(None);
+        let what = match self.last.get() {
+            Last::Headers { .. } => "proxy_on_request_headers paused the request",
+            Last::Body(shown) if shown.taken => return,
+            Last::Body(_) => "proxy_on_request_body paused at the end of the body",
+        };
+        self.warn(&if waited {
+            format!(
+                "{what} and did not resume it in {:?}, it goes on",
+                self.waiting().pause
+            )
+        } else {
+            format!("{what} with nothing outstanding that could resume it, it goes on")
+        });
+    }
+
+    fn waiting(&self) -> Waiting {
+        self.context.plugin().waiting
+    }
+
+    fn set_paused(&self, paused: bool) {
+        self.paused
+            .set(paused.then(|| self.paused.get().unwrap_or_else(Instant::now)));
+    }
+
+    fn warn(&self, text: &str) {
+        self.log(LogLevel::Warn, text);
+    }
+
+    /// Says once that the VM is lost.
+    fn poisoned(&self, what: &str) {
+        if !self.reported.replace(true) {
+            self.log(LogLevel::Error, &format!("{what}: {}", Error::Poisoned));
+        }
     }
 
     fn run(
@@ -272,10 +444,8 @@ impl Stream {
         args: &[u32],
     ) -> Result<u64, Error> {
         let result = self.vm.run(name, func, self.id, phase, args);
-        if let Err(error @ Error::Poisoned) = &result
-            && !self.reported.replace(true)
-        {
-            self.log(LogLevel::Error, &format!("{name} cannot run: {error}"));
+        if let Err(Error::Poisoned) = &result {
+            self.poisoned(&format!("{name} cannot run"));
         }
         Ok(result?.unwrap_or(0))
     }
@@ -287,7 +457,7 @@ impl Stream {
         });
     }
 
-    fn abi(&self) -> crate::abi::types::AbiVersion {
+    fn abi(&self) -> AbiVersion {
         self.context.plugin().info().abi
     }
 

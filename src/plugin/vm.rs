@@ -2,9 +2,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::module::ALLOCATORS;
-use super::{Allowance, Error, process};
+use super::{Allowance, Error, background, process};
+use crate::abi::calls::{CallKind, Report};
 use crate::abi::contexts::{ContextKind, Finish};
-use crate::abi::host::Host;
+use crate::abi::host::{CallEvent, Host};
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
@@ -19,6 +20,7 @@ pub struct Vm {
     poisoned: Cell<bool>,
     generation: u32,
     limits: Allowance,
+    serial: u32,
 }
 
 impl Vm {
@@ -28,10 +30,11 @@ impl Vm {
         limits: Allowance,
         plugin: Rc<PluginInfo>,
         host: Rc<dyn Host>,
-    ) -> Result<Self, Error> {
-        let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host));
+    ) -> Result<Rc<Self>, Error> {
+        let serial = background::next_serial();
+        let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host), serial);
         let mut instance = template.instantiate(state, limits.vm).map_err(|trap| {
-            let reporter = VmState::new(plugin, host);
+            let reporter = VmState::new(plugin, host, serial);
             report(&reporter, "the start function", &trap)
         })?;
         let callbacks = Callbacks::find(&mut *instance);
@@ -48,14 +51,17 @@ impl Vm {
                 result.map_err(|trap| report(instance.state(), entry, &trap))?;
             }
         }
-        Ok(Self {
+        let vm = Rc::new(Self {
             instance: RefCell::new(instance),
             callbacks,
             started: Cell::new(false),
             poisoned: Cell::new(false),
             generation: process::generation(),
             limits,
-        })
+            serial,
+        });
+        background::add_vm(serial, &vm);
+        Ok(vm)
     }
 
     /// Whether callbacks may run: nothing trapped, and no fork lies between.
@@ -77,7 +83,7 @@ impl Vm {
 
     /// Adds a plugin context, and runs `proxy_on_context_create`, for the first also `proxy_on_vm_start`, and
     /// `proxy_on_configure`. Gives its id.
-    pub fn configure(&self, config: Rc<[u8]>) -> Result<u32, Error> {
+    pub fn configure(&self, config: Rc<[u8]>, serial: u32) -> Result<u32, Error> {
         let size = config.len() as u32;
         let (id, vm_size) = self.with_state(|state| {
             let id = state
@@ -85,6 +91,7 @@ impl Vm {
                 .insert(ContextKind::Root(abi::contexts::RootContext {
                     config,
                     tick_period: 0,
+                    serial,
                 }));
             (id, state.plugin.vm_config.len() as u32)
         })?;
@@ -105,7 +112,7 @@ impl Vm {
                 &[id, vm_size],
             )?;
             if ok == Some(0) {
-                self.poisoned.set(true);
+                self.with_state(|state| self.poison(state))?;
                 return Err(Error::Refused {
                     function: "proxy_on_vm_start",
                 });
@@ -153,11 +160,16 @@ impl Vm {
         state.phase = phase;
         let result = abi::call(&mut **instance, func, args);
         instance.state().finish_output();
+        let state = instance.state();
         let value = result.map_err(|trap| {
-            self.poisoned.set(true);
-            report(instance.state(), name, &trap)
+            let error = report(state, name, &trap);
+            self.poison(state);
+            error
         })?;
-        if std::mem::take(&mut instance.state().done_called) {
+        for (context, period) in state.new_ticks.drain(..) {
+            background::set_tick(context, period);
+        }
+        if std::mem::take(&mut state.done_called) {
             let due = instance.state().contexts.due();
             drop(instance);
             for id in due {
@@ -165,6 +177,91 @@ impl Vm {
             }
         }
         Ok(Some(value))
+    }
+
+    /// Nothing runs on it any more: its calls are given up, and requests that wait on it are to learn so.
+    fn poison(&self, state: &mut VmState) {
+        self.poisoned.set(true);
+        state.report = None;
+        state.new_ticks.clear();
+        state.cancel_calls(|_| true);
+        for stream in state.contexts.streams() {
+            stream.wake();
+        }
+    }
+
+    /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is
+    /// over.
+    pub fn on_call(&self, token: u32, event: CallEvent) -> Result<(), Error> {
+        let Some(call) = self.with_state(|state| state.calls.get(token))? else {
+            return Ok(());
+        };
+        let callbacks = &self.callbacks;
+        let count = |fields: &crate::abi::host::Fields| fields.len() as u32;
+        let (name, func, args, over) = match &event {
+            CallEvent::Response {
+                headers,
+                body,
+                trailers,
+            } => (
+                "proxy_on_http_call_response",
+                callbacks.on_http_call_response,
+                [count(headers), body.len() as u32, count(trailers)],
+                true,
+            ),
+            CallEvent::Failed { .. } => (
+                "proxy_on_http_call_response",
+                callbacks.on_http_call_response,
+                [0; 3],
+                true,
+            ),
+            CallEvent::InitialMetadata(metadata) => (
+                "proxy_on_grpc_receive_initial_metadata",
+                callbacks.on_grpc_receive_initial_metadata,
+                [count(metadata), 0, 0],
+                false,
+            ),
+            CallEvent::Message(message) => (
+                "proxy_on_grpc_receive",
+                callbacks.on_grpc_receive,
+                [message.len() as u32, 0, 0],
+                call.kind == CallKind::GrpcCall,
+            ),
+            CallEvent::TrailingMetadata(metadata) => (
+                "proxy_on_grpc_receive_trailing_metadata",
+                callbacks.on_grpc_receive_trailing_metadata,
+                [count(metadata), 0, 0],
+                false,
+            ),
+            CallEvent::Closed { status, .. } => (
+                "proxy_on_grpc_close",
+                callbacks.on_grpc_close,
+                [*status, 0, 0],
+                true,
+            ),
+        };
+        self.with_state(|state| {
+            if over {
+                state.calls.remove(token);
+            }
+            state.report = Some(Box::new(Report::from(event)));
+        })?;
+        let [a, b, c] = args;
+        let root_id = call.root_id;
+        let result = self.run(
+            name,
+            func,
+            root_id,
+            Phase::Background,
+            &[root_id, token, a, b, c],
+        );
+        self.with_state(|state| {
+            state.report = None;
+            if over && call.outlives {
+                state.contexts.release(call.owner);
+            }
+        })?;
+        result.map(|_| ())
     }
 
     /// Runs `proxy_on_done` and, if the plugin agrees, ends the context. Otherwise it ends with `proxy_done`.
@@ -210,8 +307,17 @@ impl Vm {
             Phase::End,
             &[id],
         )?;
-        self.with_state(|state| state.contexts.remove(id))?;
+        self.with_state(|state| {
+            state.cancel_calls(|call| call.root_id == id || call.owner == id && !call.outlives);
+            state.contexts.remove(id)
+        })?;
         Ok(())
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        background::remove_vm(self.serial);
     }
 }
 

@@ -42,7 +42,15 @@ typedef struct ProxyWasmOutcome {
     struct ProxyWasmStr args;
     int status;
     int grpc_status;
+    int wait;
 } ProxyWasmOutcome;
+
+typedef struct ProxyWasmTask {
+    uint32_t id;
+    uint32_t token;
+    uint32_t period;
+    struct ProxyWasmStr name;
+} ProxyWasmTask;
 
 int proxy_wasm_init(int configuring, char *errbuf, size_t *errlen);
 int proxy_wasm_setting(const char *name, size_t name_len, const char *word, size_t word_len, char *errbuf, size_t *errlen);
@@ -64,7 +72,21 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void
 void proxy_wasm_request_bypass(void *r);
 int proxy_wasm_request_keep_body(void *r, const char *body, size_t body_len);
 void proxy_wasm_request_owes_body(void *r, int owes);
+void proxy_wasm_request_park(void *r, void *semaphore);
+int proxy_wasm_stream_resume(const struct ProxyWasmContext *context, void *r, void *semaphore, struct ProxyWasmOutcome *outcome);
 size_t proxy_wasm_worker_requests(void);
+
+int proxy_wasm_worker_next(struct ProxyWasmTask *task);
+int proxy_wasm_worker_listen(struct ProxyWasmStr *path, char *errbuf, size_t *errlen);
+int proxy_wasm_worker_accept(void);
+int proxy_wasm_worker_events(void);
+int proxy_wasm_worker_awaits(int exiting);
+void proxy_wasm_worker_hang_up(void);
+int proxy_wasm_worker_keep(void);
+int proxy_wasm_worker_start(void);
+int proxy_wasm_context_tick(uint32_t id);
+void proxy_wasm_calls_ask(int ask);
+void proxy_wasm_call_resolve(uint32_t id, uint32_t token, const char *name, size_t name_len, int failed);
 ]]
 
 
@@ -75,6 +97,7 @@ local _M = {
     HAS_RESPONSE_HEADERS = 4,
     HAS_RESPONSE_BODY = 8,
     SETS_BODY = 16,
+    ACTS_AT_END = 32,
 
     -- what proxy_wasm_stream_*() answer where there is no request
     NO_REQUEST = -2,
@@ -87,6 +110,14 @@ local _M = {
     OUTCOME_PATH = 16,
     OUTCOME_ARGS = 32,
     OUTCOME_PAUSED = 64,
+    OUTCOME_WAIT = 128,
+    OUTCOME_TASKS = 256,
+
+    -- what proxy_wasm_worker_next() answers
+    TASK_TICK = 1,
+    TASK_RESOLVE = 2,
+    TASK_LISTEN = 3,
+    TASK_KEEP = 4,
 }
 
 

@@ -14,12 +14,14 @@
 
 local bit = require "bit"
 local base = require "resty.core.base"
+local background = require "resty.proxy-wasm.background"
 local cdefs = require "resty.proxy-wasm.cdefs"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
 
 
 local lib = cdefs.lib
+local attend = background.attend
 local get_request = base.get_request
 local get_phase = ngx.get_phase
 local band = bit.band
@@ -42,6 +44,7 @@ local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
 local OUTCOME_LOCAL_RESPONSE = cdefs.OUTCOME_LOCAL_RESPONSE
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_PAUSED = cdefs.OUTCOME_PAUSED
+local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
 
 local OPTIONS = {
     name = "string", path = "string", root_id = "string", vm_config = "string",
@@ -196,9 +199,14 @@ local function run_body(plugin, r, body)
         end
 
     elseif rc ~= 0 then
-        outcomes.apply_request(rc)
+        rc = outcomes.apply_request(rc, plugin.context, r)
 
-        if band(rc, OUTCOME_BODY) ~= 0 then
+        if rc < 0 then
+            if not plugin.fail_open then
+                fail_closed(r)
+            end
+
+        elseif band(rc, OUTCOME_BODY) ~= 0 then
             return nil
         end
     end
@@ -249,9 +257,14 @@ function _M.access(self)
             end
 
         elseif rc ~= 0 then
-            outcomes.apply_request(rc)
+            rc = outcomes.apply_request(rc, plugin.context, r)
 
-            if band(rc, OUTCOME_PAUSED) ~= 0 then
+            if rc < 0 then
+                if not plugin.fail_open then
+                    return fail_closed(r)
+                end
+
+            elseif band(rc, OUTCOME_PAUSED) ~= 0 then
                 -- those behind it see the request once this plugin lets it go, with its body
                 run_bodies(self, r, shown + 1, i)
                 shown = i
@@ -339,6 +352,10 @@ function _M.body_filter(self)
         if plugin.filters_body then
             local rc = lib.proxy_wasm_stream_response_body(plugin.context, r, chunk, #chunk, last,
                                                            outcome)
+            if rc >= 0 and band(rc, OUTCOME_TASKS) ~= 0 then
+                attend()
+            end
+
             if rc < 0 then
                 if not plugin.fail_open then
                     return ngx.ERROR

@@ -5,9 +5,12 @@ local bit = require "bit"
 local ffi = require "ffi"
 local base = require "resty.core.base"
 local cdefs = require "resty.proxy-wasm.cdefs"
+local background = require "resty.proxy-wasm.background"
+local semaphore = require "ngx.semaphore"
 
 
 local lib = cdefs.lib
+local attend = background.attend
 local get_request = base.get_request
 local band = bit.band
 local ffi_str = ffi.string
@@ -27,6 +30,8 @@ local OUTCOME_LOCAL_RESPONSE = cdefs.OUTCOME_LOCAL_RESPONSE
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_PATH = cdefs.OUTCOME_PATH
 local OUTCOME_ARGS = cdefs.OUTCOME_ARGS
+local OUTCOME_WAIT = cdefs.OUTCOME_WAIT
+local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
 
 -- nginx closes the connection without a response
 local CLOSE = 444
@@ -206,8 +211,80 @@ local function set_path(rc)
 end
 
 
--- Carries out the outcome of a callback in a request phase. Does not return where the request is over.
-function _M.apply_request(rc)
+-- Semaphores that nobody waits on. The library may post one as long as it is there, so all stay, also those of light threads that
+-- were killed as they waited.
+local idle = {}
+local all = {}
+
+
+local function take_semaphore()
+    local n = #idle
+    local sema = idle[n]
+
+    if sema then
+        idle[n] = nil
+        return sema
+    end
+
+    sema = semaphore.new(0)
+    all[#all + 1] = sema
+
+    return sema
+end
+
+
+local function give_back(sema)
+    -- it may have been posted more than once
+    while sema:count() > 0 do
+        sema:wait(0)
+    end
+
+    idle[#idle + 1] = sema
+end
+
+
+-- Waits until something has become of a request that its plugin holds, and lets the plugin know. Returns an answer as that of the
+-- callback that it waits for.
+local function wait(context, r)
+    local sema = take_semaphore()
+    local seconds = outcome.wait / 1000
+
+    lib.proxy_wasm_request_park(r, sema.sem)
+    sema:wait(seconds)
+
+    local rc = lib.proxy_wasm_stream_resume(context, r, sema.sem, outcome)
+    give_back(sema)
+
+    return rc
+end
+
+
+-- Carries out the outcome of a callback in a request phase: waits, without blocking the worker, for as long as the request is held.
+-- Does not return where the request is over.
+--
+-- Returns the last outcome, which is negative where a callback failed while the request waited.
+function _M.apply_request(rc, context, r)
+    while band(rc, OUTCOME_WAIT) ~= 0 do
+        if band(rc, OUTCOME_PATH) ~= 0 then
+            set_path(rc)
+        end
+
+        if band(rc, OUTCOME_TASKS) ~= 0 then
+            attend()
+        end
+
+        rc = wait(context, r)
+
+        if rc < 0 then
+            attend()
+            return rc
+        end
+    end
+
+    if band(rc, OUTCOME_TASKS) ~= 0 then
+        attend()
+    end
+
     if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
         return send_local_response()
     end
@@ -224,11 +301,17 @@ function _M.apply_request(rc)
         ngx.req.read_body()
         ngx.req.set_body_data(str(outcome.body))
     end
+
+    return rc
 end
 
 
 -- Carries out the outcome of a callback in the header filter.
 function _M.apply_response_headers(rc)
+    if band(rc, OUTCOME_TASKS) ~= 0 then
+        attend()
+    end
+
     if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
         return replace_response()
     end

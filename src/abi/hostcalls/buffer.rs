@@ -102,11 +102,11 @@ fn find(state: &VmState, buffer: BufferType) -> Result<&[u8], Status> {
         BufferType::HttpResponseBody => state.stream().and_then(|c| c.response_body.get()),
         BufferType::VmConfiguration => Some(&state.plugin.vm_config[..]),
         BufferType::PluginConfiguration => state.root().map(|r| &r.config[..]),
-        // Neither TCP streams nor calls out: there is never anything in these.
+        BufferType::HttpCallResponseBody => state.report.as_ref().and_then(|r| r.body.as_deref()),
+        BufferType::GrpcReceiveBuffer => state.report.as_ref().and_then(|r| r.message.as_deref()),
+        // No TCP streams: there is never anything in these.
         BufferType::DownstreamData
         | BufferType::UpstreamData
-        | BufferType::HttpCallResponseBody
-        | BufferType::GrpcReceiveBuffer
         | BufferType::ForeignFunctionArguments => None,
     }
     .ok_or(Status::NotFound)

@@ -1,8 +1,7 @@
-use std::rc::Rc;
-
 use super::Answer;
+use crate::abi::calls::Report;
 use crate::abi::guest::Vm;
-use crate::abi::host::{HeaderMap, HttpStream};
+use crate::abi::host::{Fields, HeaderMap, HttpStream};
 use crate::abi::types::{AbiVersion, MapType, Status};
 use crate::abi::vm::VmState;
 use crate::abi::wire;
@@ -17,14 +16,12 @@ pub fn proxy_get_header_map_size(
     return_serialized_pairs_size: u32,
 ) -> Answer {
     let mut size = 0;
-    if let Some((stream, map)) = find(vm.state(), map_id)? {
-        stream.headers(map, &mut |name, value| {
-            if size == 0 {
-                size = wire::COUNT;
-            }
-            size += wire::pair_size(name, value);
-        });
-    }
+    find(vm.state(), map_id)?.visit(&mut |name, value| {
+        if size == 0 {
+            size = wire::COUNT;
+        }
+        size += wire::pair_size(name, value);
+    });
     vm.write_u32(return_serialized_pairs_size, size as u32)
 }
 
@@ -42,11 +39,8 @@ pub fn proxy_get_header_map_pairs(
         return_serialized_pairs_size,
         |vm, value| {
             let found = find(vm.state(), map_id)?;
-            let count = found.as_ref().map_or(0, |(s, map)| s.header_count(*map));
-            let mut pairs = wire::Encoder::new(value, count);
-            if let Some((stream, map)) = found {
-                stream.headers(map, &mut |name, value| pairs.push(name, value));
-            }
+            let mut pairs = wire::Encoder::new(value, found.count());
+            found.visit(&mut |name, value| pairs.push(name, value));
             pairs.finish();
             Ok(())
         },
@@ -64,7 +58,7 @@ pub fn proxy_set_header_map_pairs(
     serialized_pairs_size: u32,
 ) -> Answer {
     let (bytes, state) = vm.read_with_state(serialized_pairs_data, serialized_pairs_size)?;
-    let (stream, map) = find(state, map_id)?.ok_or(Status::BadArgument)?;
+    let (stream, map) = find(state, map_id)?.writable()?;
     let headers = wire::decode(bytes).map_err(|_| Status::InvalidMemoryAccess)?;
     Ok(stream.set_headers(map, &headers)?)
 }
@@ -83,7 +77,7 @@ pub fn proxy_get_header_map_value(
 ) -> Answer {
     vm.give_filled(return_value_data, return_value_size, |vm, value| {
         let (key, state) = vm.read_with_state(key_data, key_size)?;
-        let found = find(state, map_id)?.is_some_and(|(s, map)| s.header(map, key, value));
+        let found = find(state, map_id)?.get(key, value);
         if found || state.plugin.abi == AbiVersion::V0_1_0 {
             Ok(())
         } else {
@@ -106,7 +100,7 @@ pub fn proxy_add_header_map_value(
 ) -> Answer {
     let (key, value, state) =
         vm.read2_with_state((key_data, key_size), (value_data, value_size))?;
-    let (stream, map) = find(state, map_id)?.ok_or(Status::BadArgument)?;
+    let (stream, map) = find(state, map_id)?.writable()?;
     Ok(stream.add_header(map, key, value)?)
 }
 
@@ -123,7 +117,7 @@ pub fn proxy_replace_header_map_value(
 ) -> Answer {
     let (key, value, state) =
         vm.read2_with_state((key_data, key_size), (value_data, value_size))?;
-    let (stream, map) = find(state, map_id)?.ok_or(Status::BadArgument)?;
+    let (stream, map) = find(state, map_id)?.writable()?;
     Ok(stream.replace_header(map, key, value)?)
 }
 
@@ -138,26 +132,83 @@ pub fn proxy_remove_header_map_value(
     key_size: u32,
 ) -> Answer {
     let (key, state) = vm.read_with_state(key_data, key_size)?;
-    let (stream, map) = find(state, map_id)?.ok_or(Status::BadArgument)?;
+    let (stream, map) = find(state, map_id)?.writable()?;
     Ok(stream.remove_header(map, key)?)
 }
 
-/// A map and the request that it belongs to.
-type Found = (Rc<dyn HttpStream>, HeaderMap);
+/// A header map.
+enum Found<'a> {
+    /// One of the effective context's request.
+    Stream(&'a dyn HttpStream, HeaderMap),
+    /// What a call was answered with, which cannot be changed.
+    Call(&'a Fields),
+    /// Not there now.
+    None,
+}
 
-/// The map of the effective context's request, `None` where there is none: nginx has no trailers to show, and no calls are out.
-fn find(state: &VmState, map_id: u32) -> Result<Option<Found>, Status> {
-    let map = match MapType::try_from(map_id)? {
-        MapType::HttpRequestHeaders => HeaderMap::Request,
-        MapType::HttpResponseHeaders => HeaderMap::Response,
-        MapType::HttpRequestTrailers
-        | MapType::HttpResponseTrailers
-        | MapType::GrpcCallInitialMetadata
-        | MapType::GrpcCallTrailingMetadata
-        | MapType::HttpCallResponseHeaders
-        | MapType::HttpCallResponseTrailers => return Ok(None),
+impl<'a> Found<'a> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Stream(stream, map) => stream.header_count(*map),
+            Self::Call(fields) => fields.len(),
+            Self::None => 0,
+        }
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        match self {
+            Self::Stream(stream, map) => stream.headers(*map, visit),
+            Self::Call(fields) => fields.iter().for_each(|(name, value)| visit(name, value)),
+            Self::None => {}
+        }
+    }
+
+    /// Appends the first value of a header. False if there is none.
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Stream(stream, map) => stream.header(*map, key, value),
+            Self::Call(fields) => {
+                let found = fields
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case(key));
+                value.extend(found.into_iter().flat_map(|(_, value)| value));
+                found.is_some()
+            }
+            Self::None => false,
+        }
+    }
+
+    fn writable(self) -> Result<(&'a dyn HttpStream, HeaderMap), Status> {
+        match self {
+            Self::Stream(stream, map) => Ok((stream, map)),
+            Self::Call(_) | Self::None => Err(Status::BadArgument),
+        }
+    }
+}
+
+/// The map of that number: nginx has no trailers to show.
+fn find(state: &VmState, map_id: u32) -> Result<Found<'_>, Status> {
+    let map = MapType::try_from(map_id)?;
+    let stream = |map| {
+        state
+            .stream()
+            .map_or(Found::None, |c| Found::Stream(&*c.stream, map))
     };
-    Ok(state.stream().map(|c| (Rc::clone(&c.stream), map)))
+    let call = |fields: fn(&Report) -> &Fields| {
+        state
+            .report
+            .as_deref()
+            .map_or(Found::None, |report| Found::Call(fields(report)))
+    };
+    Ok(match map {
+        MapType::HttpRequestHeaders => stream(HeaderMap::Request),
+        MapType::HttpResponseHeaders => stream(HeaderMap::Response),
+        MapType::HttpRequestTrailers | MapType::HttpResponseTrailers => Found::None,
+        MapType::GrpcCallInitialMetadata => call(|report| &report.initial_metadata),
+        MapType::GrpcCallTrailingMetadata => call(|report| &report.trailing_metadata),
+        MapType::HttpCallResponseHeaders => call(|report| &report.headers),
+        MapType::HttpCallResponseTrailers => call(|report| &report.trailers),
+    })
 }
 
 #[cfg(test)]

@@ -62,9 +62,11 @@ pub fn proxy_send_local_response(
             );
         }
     }
-    let sent = state
-        .stream()
-        .is_some_and(|context| context.stream.send_local_response(response));
+    let sent = state.stream().is_some_and(|context| {
+        let sent = context.stream.send_local_response(response);
+        context.wake();
+        sent
+    });
     if !sent {
         state.log(
             LogLevel::Error,

@@ -95,6 +95,9 @@ fn own<'a>(state: &'a VmState, path: &[u8]) -> Option<&'a [u8]> {
         b"plugin_name" => Some(state.plugin.name.as_bytes()),
         b"plugin_root_id" => Some(&state.plugin.root_id),
         b"plugin_vm_id" => Some(&state.plugin.vm_id),
+        b"wasm\0http_call\0error" | b"wasm.http_call.error" => {
+            state.report.as_ref()?.error.as_deref().map(str::as_bytes)
+        }
         _ => None,
     }
 }

@@ -36,6 +36,7 @@ pub fn proxy_close_stream(vm: &mut Vm<'_>, stream_type: u32) -> Answer {
         StreamType::HttpRequest | StreamType::HttpResponse => {
             let context = vm.state().stream().ok_or(Status::BadArgument)?;
             context.stream.close();
+            context.wake();
             Ok(())
         }
         StreamType::Downstream | StreamType::Upstream => Err(Status::BadArgument.into()),
@@ -45,7 +46,10 @@ pub fn proxy_close_stream(vm: &mut Vm<'_>, stream_type: u32) -> Answer {
 fn resume(state: &mut VmState, stream_type: StreamType) -> Answer {
     let context = state.stream_mut().ok_or(Status::BadArgument)?;
     match stream_type {
-        StreamType::HttpRequest => context.continue_request = true,
+        StreamType::HttpRequest => {
+            context.continue_request = true;
+            context.wake();
+        }
         StreamType::HttpResponse => context.continue_response = true,
         StreamType::Downstream | StreamType::Upstream => return Err(Status::Unimplemented.into()),
     }

@@ -15,10 +15,13 @@ pub fn proxy_get_current_time_nanoseconds(vm: &mut Vm<'_>, return_time: u32) -> 
 
 /// `proxy_set_tick_period_milliseconds` (all versions).
 ///
-/// Always `Ok`. The period is kept with the plugin context; 0 stops the timer.
+/// Always `Ok`. `proxy_on_tick` runs on the plugin context in that period, from the end of the callback on; 0 stops it.
 pub fn proxy_set_tick_period_milliseconds(vm: &mut Vm<'_>, tick_period: u32) -> Answer {
-    if let Some(root) = vm.state().root_mut() {
+    let state = vm.state();
+    if let Some(root) = state.root_mut() {
         root.tick_period = tick_period;
+        let serial = root.serial;
+        state.new_ticks.push((serial, tick_period));
     }
     Ok(())
 }

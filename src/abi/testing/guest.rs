@@ -1,11 +1,10 @@
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{FakeHost, FakeStream};
 use crate::abi::contexts::{ContextKind, RootContext, StreamContext};
 use crate::abi::types::{AbiVersion, Status};
 use crate::abi::vm::{PluginInfo, VmState};
-use crate::abi::{Body, imports, wasi};
+use crate::abi::{imports, wasi};
 use crate::engine::{Func, Guest, Trap};
 
 /// A plugin named `test`, of ABI 0.2.1.
@@ -39,11 +38,12 @@ impl FakeGuest {
     /// A guest in a plugin context, whose configuration is `config`.
     pub fn new() -> Self {
         let host = Rc::new(FakeHost::default());
-        let mut state = VmState::new(Rc::new(plugin_info()), Rc::<FakeHost>::clone(&host));
+        let mut state = VmState::new(Rc::new(plugin_info()), Rc::<FakeHost>::clone(&host), 3);
         state.allocator = Some(Func::fake(1));
         state.current = state.contexts.insert(ContextKind::Root(RootContext {
             config: b"config".as_slice().into(),
             tick_period: 0,
+            serial: 7,
         }));
         Self {
             memory: vec![0; 256 * 1024],
@@ -59,15 +59,8 @@ impl FakeGuest {
     /// A guest in a stream context, of [`FakeGuest::stream`].
     pub fn with_stream() -> Self {
         let mut guest = Self::new();
-        let context = StreamContext {
-            root_id: guest.state.current,
-            stream: Rc::<FakeStream>::clone(&guest.stream),
-            request_body: Body::default(),
-            response_body: Body::default(),
-            properties: HashMap::new(),
-            continue_request: false,
-            continue_response: false,
-        };
+        let stream = Rc::<FakeStream>::clone(&guest.stream);
+        let context = StreamContext::new(guest.state.current, stream);
         let kind = ContextKind::Stream(Box::new(context));
         guest.state.current = guest.state.contexts.insert(kind);
         guest

@@ -2,7 +2,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 
 use super::{Log, keep};
-use crate::abi::host::{Host, MetricError, QueueError, SharedDataError};
+use crate::abi::host::{
+    CallError, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
+};
 use crate::abi::types::{LogLevel, MetricType};
 
 /// Namespace and key to value and compare-and-swap number.
@@ -22,6 +24,10 @@ pub struct FakeHost {
     pub data: RefCell<Data>,
     /// Nothing more is taken: every change that needs room fails.
     pub full: Cell<bool>,
+    /// What calls are answered with.
+    pub refuses: Cell<Option<CallError>>,
+    /// The calls that were begun, and what was done with them, as text.
+    pub calls: RefCell<Vec<String>>,
     queues: RefCell<Vec<Queue>>,
     metrics: RefCell<Vec<(MetricType, Vec<u8>, u64)>>,
 }
@@ -34,6 +40,8 @@ impl Default for FakeHost {
             properties: RefCell::default(),
             data: RefCell::default(),
             full: Cell::new(false),
+            refuses: Cell::new(None),
+            calls: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::default(),
         }
@@ -45,7 +53,24 @@ fn by_id<T>(list: &mut [T], id: u32) -> Option<&mut T> {
     list.get_mut((id as usize).wrapping_sub(1))
 }
 
+fn pairs(pairs: &[(&[u8], &[u8])]) -> String {
+    let text = |(name, value): &(&[u8], &[u8])| {
+        format!("{}={}", name.escape_ascii(), value.escape_ascii())
+    };
+    format!("[{}]", pairs.iter().map(text).collect::<Vec<_>>().join(" "))
+}
+
 impl FakeHost {
+    fn call(&self, text: String) -> Result<(), CallError> {
+        match self.refuses.get() {
+            Some(error) => Err(error),
+            None => {
+                self.calls.borrow_mut().push(text);
+                Ok(())
+            }
+        }
+    }
+
     fn metric<R>(
         &self,
         id: u32,
@@ -174,5 +199,47 @@ impl Host for FakeHost {
 
     fn get_metric(&self, metric_id: u32) -> Result<u64, MetricError> {
         self.metric(metric_id, |_, value| Ok(*value))
+    }
+
+    fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+        self.call(format!(
+            "http {} {} {} {} {} {:?}",
+            id.token,
+            call.upstream.escape_ascii(),
+            pairs(call.headers),
+            call.body.escape_ascii(),
+            pairs(call.trailers),
+            call.timeout
+        ))
+    }
+
+    fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        self.call(format!(
+            "grpc {} {} {}/{} {} {} {:?}",
+            id.token,
+            call.upstream.escape_ascii(),
+            call.service.escape_ascii(),
+            call.method.escape_ascii(),
+            pairs(call.metadata),
+            call.message
+                .map_or("stream".into(), |m| m.escape_ascii().to_string()),
+            call.timeout
+        ))
+    }
+
+    fn grpc_send(&self, id: CallId, message: &[u8], end: bool) -> Result<(), CallError> {
+        self.call(format!(
+            "send {} {} {end}",
+            id.token,
+            message.escape_ascii()
+        ))
+    }
+
+    fn grpc_close(&self, id: CallId) {
+        self.calls.borrow_mut().push(format!("close {}", id.token));
+    }
+
+    fn cancel_call(&self, id: CallId) {
+        self.calls.borrow_mut().push(format!("cancel {}", id.token));
     }
 }

@@ -24,6 +24,8 @@ pub struct FakeStream {
     pub read_only: RefCell<Vec<Vec<u8>>>,
     pub local_response: RefCell<Option<LocalResponse>>,
     pub closed: Cell<bool>,
+    /// How often it was woken.
+    pub woken: Cell<u32>,
     pub no_bodies: Cell<bool>,
 }
 
@@ -39,6 +41,7 @@ impl Default for FakeStream {
             read_only: RefCell::default(),
             local_response: RefCell::default(),
             closed: Cell::new(false),
+            woken: Cell::new(0),
             no_bodies: Cell::new(false),
         }
     }
@@ -156,6 +159,10 @@ impl HttpStream for FakeStream {
 
     fn close(&self) {
         self.closed.set(true);
+    }
+
+    fn wake(&self) {
+        self.woken.set(self.woken.get() + 1);
     }
 
     fn is_over(&self) -> bool {

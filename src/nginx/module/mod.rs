@@ -27,11 +27,43 @@ pub enum Directive {
     MemoryLimit,
     /// `wasm_deadline`
     Deadline,
+    /// `wasm_pause_timeout`
+    PauseTimeout,
+    /// `wasm_call_limit`
+    CallLimit,
+    /// `wasm_call_timeout`
+    CallTimeout,
+    /// `wasm_call_max_headers`
+    CallMaxHeaders,
+    /// `wasm_call_max_body`
+    CallMaxBody,
+    /// `wasm_call_ssl_verify`
+    CallSslVerify,
+    /// `wasm_call_ssl_trusted_certificate`
+    CallSslTrustedCertificate,
+    /// `wasm_call_http2`
+    CallHttp2,
+    /// `wasm_call_wait`
+    CallWait,
 }
 
 impl Directive {
     /// All, each at its own place.
-    pub const ALL: [Self; 4] = [Self::Vm, Self::Aot, Self::MemoryLimit, Self::Deadline];
+    pub const ALL: [Self; 13] = [
+        Self::Vm,
+        Self::Aot,
+        Self::MemoryLimit,
+        Self::Deadline,
+        Self::PauseTimeout,
+        Self::CallLimit,
+        Self::CallTimeout,
+        Self::CallMaxHeaders,
+        Self::CallMaxBody,
+        Self::CallSslVerify,
+        Self::CallSslTrustedCertificate,
+        Self::CallHttp2,
+        Self::CallWait,
+    ];
 
     /// What it is called.
     pub const fn name(self) -> &'static CStr {
@@ -40,6 +72,15 @@ impl Directive {
             Self::Aot => c"wasmedge_aot",
             Self::MemoryLimit => c"wasm_memory_limit",
             Self::Deadline => c"wasm_deadline",
+            Self::PauseTimeout => c"wasm_pause_timeout",
+            Self::CallLimit => c"wasm_call_limit",
+            Self::CallTimeout => c"wasm_call_timeout",
+            Self::CallMaxHeaders => c"wasm_call_max_headers",
+            Self::CallMaxBody => c"wasm_call_max_body",
+            Self::CallSslVerify => c"wasm_call_ssl_verify",
+            Self::CallSslTrustedCertificate => c"wasm_call_ssl_trusted_certificate",
+            Self::CallHttp2 => c"wasm_call_http2",
+            Self::CallWait => c"wasm_call_wait",
         }
     }
 }
@@ -113,12 +154,9 @@ const fn command(directive: Directive) -> NgxCommand {
     }
 }
 
-static COMMANDS: Shared<[NgxCommand; DIRECTIVES + 1]> = Shared::new([
-    command(Directive::Vm),
-    command(Directive::Aot),
-    command(Directive::MemoryLimit),
-    command(Directive::Deadline),
-    NgxCommand {
+/// The directives, and one without a name behind them, as nginx wants it.
+const fn commands() -> [NgxCommand; DIRECTIVES + 1] {
+    const END: NgxCommand = NgxCommand {
         name: NgxStr {
             len: 0,
             data: ptr::null(),
@@ -128,8 +166,17 @@ static COMMANDS: Shared<[NgxCommand; DIRECTIVES + 1]> = Shared::new([
         conf: 0,
         offset: 0,
         post: ptr::null(),
-    },
-]);
+    };
+    let mut commands = [END; DIRECTIVES + 1];
+    let mut i = 0;
+    while i < DIRECTIVES {
+        commands[i] = command(Directive::ALL[i]);
+        i += 1;
+    }
+    commands
+}
+
+static COMMANDS: Shared<[NgxCommand; DIRECTIVES + 1]> = Shared::new(commands());
 
 static MODULE: Shared<NgxModule> = Shared::new(NgxModule {
     ctx_index: UNSET_INDEX,

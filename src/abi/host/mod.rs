@@ -1,6 +1,10 @@
 //! What a plugin may ask of the proxy it runs in. `nginx`, `shared` and `egress` answer it.
 
+mod call;
+
 use super::types::{LogLevel, MetricType};
+
+pub use call::{CallError, CallEvent, CallId, Fields, GrpcCall, HttpCall};
 
 /// The two header maps that belong to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +106,9 @@ pub trait HttpStream {
 
     /// Asks for the request to be closed, without a response where none was sent yet, as soon as the callback returns.
     fn close(&self);
+
+    /// Wakes whoever waits for a plugin to let the request go.
+    fn wake(&self);
 
     /// Whether the plugin has sent a local response or closed the request, so that nothing is left to resume.
     fn is_over(&self) -> bool;
@@ -210,6 +217,30 @@ pub trait Host {
     /// # Errors
     /// [`MetricError::NotFound`].
     fn get_metric(&self, metric_id: u32) -> Result<u64, MetricError>;
+
+    /// Begins an HTTP call. What becomes of it is told later, never within this function.
+    ///
+    /// # Errors
+    /// [`CallError::Upstream`], [`CallError::Invalid`] or [`CallError::Full`]; then nothing is told later.
+    fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError>;
+
+    /// Begins a gRPC call or opens a stream, as [`Host::http_call`].
+    ///
+    /// # Errors
+    /// As [`Host::http_call`].
+    fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError>;
+
+    /// Sends a message on a stream, the last one if `end` says so.
+    ///
+    /// # Errors
+    /// [`CallError::NotFound`].
+    fn grpc_send(&self, id: CallId, message: &[u8], end: bool) -> Result<(), CallError>;
+
+    /// Sends no more messages on a stream. What the other side sends is still told.
+    fn grpc_close(&self, id: CallId);
+
+    /// Gives a call of any kind up: nothing is told of it any more.
+    fn cancel_call(&self, id: CallId);
 }
 
 /// Whether `name` may be the name of a header: a token of RFC 9110.

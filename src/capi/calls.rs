@@ -1,0 +1,89 @@
+//! The worker's calls to other services.
+
+use std::cell::RefCell;
+
+use super::{settings, thread};
+use crate::abi::host::{CallError, CallEvent, CallId, GrpcCall, HttpCall};
+use crate::abi::types::LogLevel;
+use crate::egress::Egress;
+use crate::nginx;
+use crate::plugin::background::{self, Delivered};
+use crate::plugin::process;
+
+/// TLS handshakes and look-ups of names are the deepest that it goes.
+const STACK_SIZE: usize = 512 * 1024;
+
+thread_local! {
+    /// With the generation of the process that made it: its thread is not there after a fork.
+    static EGRESS: RefCell<Option<(u32, Egress)>> = const { RefCell::new(None) };
+    static EVENTS: RefCell<Vec<(CallId, CallEvent)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Works with this process's calls, if there have been any.
+pub fn with_any<R>(work: impl FnOnce(&Egress) -> R) -> Option<R> {
+    EGRESS.with_borrow(|egress| match egress {
+        Some((generation, egress)) if *generation == process::generation() => Some(work(egress)),
+        _ => None,
+    })
+}
+
+/// Works with this process's calls.
+pub fn with<R>(work: impl FnOnce(&Egress) -> R) -> R {
+    let generation = process::generation();
+    EGRESS.with_borrow_mut(|slot| {
+        if slot.as_ref().is_none_or(|(made, _)| *made != generation) {
+            *slot = Some((generation, Egress::new(settings::calls())));
+        }
+    });
+    EGRESS.with_borrow(|slot| {
+        let (_, egress) = slot.as_ref().expect("it was made above");
+        egress.ask_for_names(super::background::asks_for_names());
+        work(egress)
+    })
+}
+
+/// Starts the thread that sends calls. In the master there is none: what a plugin calls while it is configured there, it calls again in
+/// each worker.
+pub fn start() -> bool {
+    with(|egress| {
+        let started = egress.start(|work| thread::spawn("wasm calls", STACK_SIZE, work));
+        if let Err(error) = &started {
+            let text = format!("proxy-wasm: no thread can be started for calls: {error}");
+            nginx::log(LogLevel::Error, text.as_bytes());
+        }
+        started.is_ok()
+    })
+}
+
+pub fn http_call(id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+    begin(|egress| egress.http_call(id, call))
+}
+
+pub fn grpc_call(id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+    begin(|egress| egress.grpc_call(id, call))
+}
+
+fn begin(work: impl FnOnce(&Egress) -> Result<(), CallError>) -> Result<(), CallError> {
+    if nginx::is_worker() && !start() {
+        return Err(CallError::Full);
+    }
+    with(work)?;
+    super::background::called();
+    Ok(())
+}
+
+/// Tells plugins what has become of their calls. Gives how many answers there were.
+pub fn deliver() -> usize {
+    let mut events = EVENTS.take();
+    with_any(|egress| egress.take_events(&mut events));
+    let count = events.len();
+    for (id, event) in events.drain(..) {
+        let dropped = background::deliver(id, event) == Delivered::Dropped;
+        if dropped {
+            // Of a call whose plugin is gone there may be more to come.
+            with_any(|egress| egress.cancel(id));
+        }
+    }
+    EVENTS.set(events);
+    count
+}

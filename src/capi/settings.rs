@@ -1,0 +1,225 @@
+//! What can be configured: what the directives say, else what `wasm.setup{}` says.
+
+use std::fs::File;
+use std::ops::RangeInclusive;
+use std::os::raw::{c_char, c_int};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::boundary::{bytes, fail, guard};
+use super::engine;
+use crate::egress::{self, Http2};
+use crate::nginx::{self, Directive};
+use crate::plugin::{Allowance, Waiting};
+
+/// What `proxy_wasm_setting` said, each directive at its own place.
+static SET: Mutex<[Option<String>; Directive::ALL.len()]> =
+    Mutex::new([const { None }; Directive::ALL.len()]);
+
+/// What a directive can say.
+enum Accepts {
+    Engine,
+    /// One of these words; the text lists them.
+    Words(&'static [&'static str], &'static str),
+    /// From a millisecond to an hour.
+    Time,
+    Size(RangeInclusive<u64>, &'static str),
+    Count(RangeInclusive<u64>),
+    File,
+}
+
+const SWITCH: Accepts = Accepts::Words(&["on", "off"], "on or off");
+
+fn accepts(directive: Directive) -> Accepts {
+    match directive {
+        Directive::Vm => Accepts::Engine,
+        Directive::Aot => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
+        // From a page of WebAssembly's to all that 32 bits can address.
+        Directive::MemoryLimit => Accepts::Size(64 << 10..=4 << 30, "64k to 4g"),
+        Directive::Deadline | Directive::CallTimeout | Directive::PauseTimeout => Accepts::Time,
+        Directive::CallLimit => Accepts::Count(1..=65536),
+        Directive::CallMaxHeaders => Accepts::Size(1 << 10..=1 << 20, "1k to 1m"),
+        Directive::CallMaxBody => Accepts::Size(1 << 10..=1 << 30, "1k to 1g"),
+        Directive::CallSslVerify | Directive::CallWait => SWITCH,
+        Directive::CallSslTrustedCertificate => Accepts::File,
+        Directive::CallHttp2 => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
+    }
+}
+
+/// Whether a directive can say this.
+pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
+    let wanted = match accepts(directive) {
+        Accepts::Engine => return engine::check(word).map(|_| ()),
+        Accepts::File => {
+            return File::open(word).map(|_| ()).map_err(|error| {
+                format!(
+                    "bad {} \"{word}\": {error}",
+                    directive.name().to_string_lossy()
+                )
+            });
+        }
+        Accepts::Words(words, _) if words.contains(&word) => return Ok(()),
+        Accepts::Words(_, wanted) => wanted.to_owned(),
+        Accepts::Time if time(word).is_some_and(|time| TIMES.contains(&time)) => return Ok(()),
+        Accepts::Time => "a time from 1ms to 1h".to_owned(),
+        Accepts::Size(range, _) if size(word).is_some_and(|size| range.contains(&size)) => {
+            return Ok(());
+        }
+        Accepts::Size(_, wanted) => format!("a size from {wanted}"),
+        Accepts::Count(range) if count(word).is_some_and(|count| range.contains(&count)) => {
+            return Ok(());
+        }
+        Accepts::Count(range) => format!("a number from {} to {}", range.start(), range.end()),
+    };
+    Err(format!(
+        "bad {} \"{word}\", it must be {wanted}",
+        directive.name().to_string_lossy()
+    ))
+}
+
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
+/// A time as nginx writes it: seconds, or with ms, s, m or h.
+fn time(word: &str) -> Option<Duration> {
+    let (count, unit) = number(word)?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    count.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+/// A size as nginx writes it: bytes, or with k, m or g.
+fn size(word: &str) -> Option<u64> {
+    let (count, unit) = number(word)?;
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return None,
+    };
+    count.checked_mul(1 << shift)
+}
+
+fn count(word: &str) -> Option<u64> {
+    word.parse().ok()
+}
+
+/// A number and the unit after it.
+fn number(word: &str) -> Option<(u64, &str)> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    Some((digits.parse().ok()?, &word[digits.len()..]))
+}
+
+/// What configuration says: the directive, else the setting.
+pub fn said(directive: Directive) -> Option<String> {
+    nginx::configured(directive).or_else(|| SET.lock()[directive as usize].clone())
+}
+
+/// What VMs may use by configuration.
+pub fn limits() -> Allowance {
+    let mut limits = Allowance::default();
+    if let Some(memory) = said(Directive::MemoryLimit).and_then(|word| size(&word)) {
+        limits.vm.memory = memory;
+    }
+    if let Some(callback) = said(Directive::Deadline).and_then(|word| time(&word)) {
+        limits.callback = callback;
+        // To start is more work, and done once.
+        limits.vm.time = limits.vm.time.max(callback);
+    }
+    limits
+}
+
+/// When requests wait by configuration.
+pub fn waiting() -> Waiting {
+    let mut waiting = Waiting::default();
+    if let Some(word) = said(Directive::CallWait) {
+        waiting.for_calls = word == "on";
+    }
+    if let Some(pause) = said(Directive::PauseTimeout).and_then(|word| time(&word)) {
+        waiting.pause = pause;
+    }
+    waiting
+}
+
+/// How calls are made by configuration.
+pub fn calls() -> egress::Settings {
+    let mut calls = egress::Settings::default();
+    let bytes = |directive| said(directive).and_then(|word| size(&word));
+    if let Some(limit) = said(Directive::CallLimit).and_then(|word| count(&word)) {
+        calls.max_calls = limit as usize;
+    }
+    if let Some(timeout) = said(Directive::CallTimeout).and_then(|word| time(&word)) {
+        calls.timeout = timeout;
+    }
+    if let Some(bytes) = bytes(Directive::CallMaxHeaders) {
+        calls.max_headers = bytes as usize;
+    }
+    if let Some(bytes) = bytes(Directive::CallMaxBody) {
+        calls.max_body = bytes as usize;
+    }
+    calls.verify = said(Directive::CallSslVerify).as_deref() != Some("off");
+    calls.trusted = said(Directive::CallSslTrustedCertificate).map(PathBuf::from);
+    calls.http2 = match said(Directive::CallHttp2).as_deref() {
+        Some("on") => Http2::On,
+        Some("off") => Http2::Off,
+        _ => Http2::Auto,
+    };
+    calls
+}
+
+/// Says what a directive would, where there is none. `name` is the directive's, which README lists with what each can say.
+///
+/// Returns 0, or -1.
+///
+/// Errors: a directive or word that there is not, an engine that cannot be used, or a word other than the directive's own.
+///
+/// # Safety
+/// `(name, name_len)` and `(word, word_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_setting(
+    name: *const c_char,
+    name_len: usize,
+    word: *const c_char,
+    word_len: usize,
+    errbuf: *mut c_char,
+    errlen: *mut usize,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: the caller says that they are strings.
+        let (name, word) = unsafe {
+            (
+                String::from_utf8_lossy(bytes(name, name_len)),
+                String::from_utf8_lossy(bytes(word, word_len)),
+            )
+        };
+        match set(&name, &word) {
+            Ok(()) => 0,
+            // SAFETY: the caller says so of the error buffer.
+            Err(text) => unsafe { fail(&text, errbuf, errlen) },
+        }
+    })
+}
+
+fn set(name: &str, word: &str) -> Result<(), String> {
+    let directive = Directive::ALL
+        .into_iter()
+        .find(|directive| directive.name().to_bytes() == name.as_bytes())
+        .ok_or_else(|| format!("unknown setting \"{name}\""))?;
+    check_directive(directive, word)?;
+    if let Some(configured) = nginx::configured(directive)
+        && configured != word
+    {
+        return Err(format!(
+            "\"{word}\" is not what the directive says: {name} {configured}"
+        ));
+    }
+    SET.lock()[directive as usize] = Some(word.to_owned());
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! What goes on without a request: VMs that calls are answered to, and plugin contexts that tick.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+
+use rustc_hash::FxBuildHasher;
+
+use super::{Error, PluginContext, Vm, process};
+use crate::abi::contexts::ContextKind;
+use crate::abi::host::{CallEvent, CallId};
+use crate::abi::vm::Phase;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// The callback ran, well or not.
+    Ran,
+    /// The request that made the call waits: it has been woken to run the callback itself.
+    Waiting,
+    /// The call is over or was given up.
+    Dropped,
+}
+
+/// What is to be done about the ticks of a plugin context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// What the plugin context is known by.
+    pub context: u32,
+    /// In milliseconds; 0 to stop.
+    pub period: u32,
+}
+
+thread_local! {
+    static SERIAL: Cell<u32> = const { Cell::new(0) };
+    static VMS: RefCell<HashMap<u32, Weak<Vm>, FxBuildHasher>> = RefCell::default();
+    static CONTEXTS: RefCell<HashMap<u32, Weak<PluginContext>, FxBuildHasher>> = RefCell::default();
+    /// With the generation of the process that they were asked for in: another has timers of its own.
+    static TICKS: RefCell<VecDeque<(u32, Tick)>> = RefCell::default();
+}
+
+/// A number that no other VM or plugin context of this process has.
+pub(super) fn next_serial() -> u32 {
+    SERIAL.set(SERIAL.get() + 1);
+    SERIAL.get()
+}
+
+pub(super) fn add_vm(serial: u32, vm: &Rc<Vm>) {
+    VMS.with_borrow_mut(|vms| vms.insert(serial, Rc::downgrade(vm)));
+}
+
+/// A thread-local may be gone when the last VM goes, at the end of the process.
+pub(super) fn remove_vm(serial: u32) {
+    let _ = VMS.try_with(|vms| vms.borrow_mut().remove(&serial));
+}
+
+pub(super) fn add_context(serial: u32, context: &Rc<PluginContext>) {
+    CONTEXTS.with_borrow_mut(|contexts| contexts.insert(serial, Rc::downgrade(context)));
+}
+
+/// See [`remove_vm`].
+pub(super) fn remove_context(serial: u32) {
+    let _ = CONTEXTS.try_with(|contexts| contexts.borrow_mut().remove(&serial));
+}
+
+pub(super) fn set_tick(context: u32, period: u32) {
+    TICKS.with_borrow_mut(|ticks| {
+        ticks.retain(|(_, tick)| tick.context != context);
+        ticks.push_back((process::generation(), Tick { context, period }));
+    });
+}
+
+/// Whether [`next_tick`] has something.
+pub fn has_ticks() -> bool {
+    TICKS.with_borrow(|ticks| !ticks.is_empty())
+}
+
+/// The next plugin context whose ticks are to be started, changed or stopped.
+pub fn next_tick() -> Option<Tick> {
+    TICKS.with_borrow_mut(|ticks| {
+        loop {
+            let (generation, tick) = ticks.pop_front()?;
+            if generation == process::generation() {
+                return Some(tick);
+            }
+        }
+    })
+}
+
+/// Runs `proxy_on_tick` on a plugin context, which a VM is made for if it has none. False where the plugin context is gone.
+pub fn tick(context: u32) -> bool {
+    let found = CONTEXTS.with_borrow(|contexts| contexts.get(&context).and_then(Weak::upgrade));
+    let Some(context) = found else {
+        return false;
+    };
+    // What fails has been logged.
+    let _ = context.bind().and_then(|(vm, id)| {
+        vm.run(
+            "proxy_on_tick",
+            vm.callbacks.on_tick,
+            id,
+            Phase::Background,
+            &[id],
+        )
+    });
+    true
+}
+
+/// Makes a VM for each plugin context that has none in this process. Gives how many failed; the causes have been logged.
+pub fn start_contexts() -> usize {
+    let contexts: Vec<_> =
+        CONTEXTS.with_borrow(|contexts| contexts.values().filter_map(Weak::upgrade).collect());
+    contexts.iter().filter(|c| c.bind().is_err()).count()
+}
+
+/// Whether there are calls that come to an end by themselves: all but the streams that plugin contexts keep open.
+pub fn awaits_end() -> bool {
+    let vms: Vec<_> = VMS.with_borrow(|vms| vms.values().filter_map(Weak::upgrade).collect());
+    vms.iter().any(|vm| {
+        vm.with_state(|state| state.calls.any_ends())
+            .unwrap_or(false)
+    })
+}
+
+/// Tells a plugin what has become of a call: the request that waits for it, else the plugin context.
+pub fn deliver(id: CallId, event: CallEvent) -> Delivered {
+    let vm = VMS.with_borrow(|vms| vms.get(&id.vm).and_then(Weak::upgrade));
+    let Some(vm) = vm.filter(|vm| vm.is_usable()) else {
+        return Delivered::Dropped;
+    };
+    let mut event = Some(event);
+    let delivered = vm.with_state(|state| {
+        let Some(call) = state.calls.get(id.token) else {
+            return Delivered::Dropped;
+        };
+        if let Some(context) = state.contexts.get_mut(call.owner)
+            && let ContextKind::Stream(stream) = &mut context.kind
+            && (stream.parked || !stream.inbox.is_empty())
+        {
+            stream
+                .inbox
+                .extend(event.take().map(|event| (id.token, event)));
+            stream.wake();
+            return Delivered::Waiting;
+        }
+        Delivered::Ran
+    });
+    match (delivered, event) {
+        (Ok(Delivered::Ran), Some(event)) => {
+            // What fails has been logged.
+            let _: Result<(), Error> = vm.on_call(id.token, event);
+            Delivered::Ran
+        }
+        (Ok(delivered), _) => delivered,
+        (Err(_), _) => Delivered::Dropped,
+    }
+}
