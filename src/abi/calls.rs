@@ -16,7 +16,7 @@ pub enum CallKind {
 }
 
 /// A call that is not over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
     pub kind: CallKind,
     /// The plugin context, which the callbacks run on.
@@ -25,6 +25,8 @@ pub struct Call {
     pub owner: u32,
     /// It was made while its request ended, and outlives it.
     pub outlives: bool,
+    /// What it is for, for the log.
+    pub upstream: Box<[u8]>,
 }
 
 /// The calls by what the plugin knows them by.
@@ -49,8 +51,8 @@ impl Calls {
         self.open.insert(token, call);
     }
 
-    pub fn get(&self, token: u32) -> Option<Call> {
-        self.open.get(&token).copied()
+    pub fn get(&self, token: u32) -> Option<&Call> {
+        self.open.get(&token)
     }
 
     pub fn remove(&mut self, token: u32) -> Option<Call> {
@@ -61,8 +63,8 @@ impl Calls {
         self.open.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (u32, Call)> {
-        self.open.iter().map(|(token, call)| (*token, *call))
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Call)> {
+        self.open.iter().map(|(token, call)| (*token, call))
     }
 
     /// Whether a context waits for the response to an HTTP call of its own.
@@ -134,7 +136,9 @@ impl From<CallEvent> for Report {
             CallEvent::InitialMetadata(metadata) => report.initial_metadata = metadata,
             CallEvent::Message(message) => report.message = Some(message),
             CallEvent::TrailingMetadata(metadata) => report.trailing_metadata = metadata,
-            CallEvent::Closed { status, message } => {
+            CallEvent::Closed {
+                status, message, ..
+            } => {
                 report.status = status;
                 report.status_message = message;
             }
@@ -153,6 +157,7 @@ mod tests {
             root_id: 1,
             owner,
             outlives: false,
+            upstream: b"upstream".as_slice().into(),
         }
     }
 

@@ -153,6 +153,7 @@ impl VmState {
     pub fn begin_call(
         &mut self,
         kind: CallKind,
+        upstream: &[u8],
         begin: impl FnOnce(&dyn Host, CallId) -> Result<(), Status>,
     ) -> Result<u32, Status> {
         let root_id = self.stream().map_or(self.current, |s| s.root_id);
@@ -171,6 +172,7 @@ impl VmState {
             root_id,
             owner,
             outlives,
+            upstream: upstream.into(),
         };
         self.calls.insert(token, call);
         Ok(token)
@@ -197,8 +199,12 @@ impl VmState {
         if self.calls.is_empty() {
             return;
         }
-        let calls: Vec<_> = self.calls.iter().filter(|(_, call)| which(call)).collect();
-        for (token, _) in calls {
+        let open = self.calls.iter();
+        let tokens: Vec<_> = open
+            .filter(|(_, call)| which(call))
+            .map(|(token, _)| token)
+            .collect();
+        for token in tokens {
             self.host.cancel_call(self.call_id(token));
             self.end_call(token);
         }

@@ -11,6 +11,7 @@ use std::os::raw::{c_char, c_int};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::boundary::{ProxyWasmStr, bytes, fail, guard};
 use super::{calls, clock, worker};
@@ -51,6 +52,8 @@ struct State {
     /// Lua maps the names of upstreams.
     asks: Cell<bool>,
     listener: RefCell<Option<(UnixListener, PathBuf)>>,
+    /// Since when the worker is known to quit.
+    exiting: Cell<Option<Instant>>,
     /// Behind a task's name.
     name: RefCell<Vec<u8>>,
 }
@@ -64,6 +67,7 @@ impl State {
             keeping: Cell::new(false),
             asks: Cell::new(false),
             listener: RefCell::new(None),
+            exiting: Cell::new(None),
             name: RefCell::new(Vec::new()),
         }
     }
@@ -267,7 +271,11 @@ pub extern "C" fn proxy_wasm_worker_events() -> c_int {
     })
 }
 
-/// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for what comes to an end by itself.
+/// How long a worker that is to quit waits for calls that no request waits for.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
+/// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for requests and what they wait for,
+/// and for a short time for other calls, but no streams that plugin contexts keep open.
 ///
 /// Returns 1 or 0.
 #[unsafe(no_mangle)]
@@ -276,7 +284,16 @@ pub extern "C" fn proxy_wasm_worker_awaits(exiting: c_int) -> c_int {
         let awaits = if exiting == 0 {
             calls::with_any(crate::egress::Egress::outstanding).unwrap_or(0) > 0
         } else {
-            background::awaits_end() || worker::request_count() > 0
+            let since = STATE.with(|state| match state.exiting.get() {
+                Some(since) => since,
+                None => {
+                    let now = Instant::now();
+                    state.exiting.set(Some(now));
+                    now
+                }
+            });
+            worker::request_count() > 0
+                || (since.elapsed() < LAST_CALLS && background::awaits_end())
         };
         c_int::from(awaits)
     })

@@ -130,6 +130,7 @@ impl Calls {
         let closed = CallEvent::Closed {
             status: RESOURCE_EXHAUSTED,
             message: format!("more than {MAX_OUTGOING} bytes wait to be sent").into_bytes(),
+            answered: false,
         };
         state.push(id, closed, true);
         drop(state);

@@ -10,6 +10,8 @@ use crate::abi::host::CallEvent;
 pub struct Status {
     pub status: u32,
     pub message: Vec<u8>,
+    /// The upstream said so.
+    pub answered: bool,
 }
 
 impl Status {
@@ -25,6 +27,7 @@ impl Status {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(UNKNOWN),
             message: message.map_or_else(Vec::new, |message| unescaped(message.as_bytes())),
+            answered: true,
         })
     }
 
@@ -32,6 +35,7 @@ impl Status {
         CallEvent::Closed {
             status: self.status,
             message: self.message,
+            answered: self.answered,
         }
     }
 }
@@ -41,6 +45,7 @@ impl From<Failure> for Status {
         Self {
             status: failure.status,
             message: failure.reason.into_bytes(),
+            answered: false,
         }
     }
 }

@@ -53,6 +53,7 @@ impl Drop for Reporter {
             CallEvent::Closed {
                 status: UNAVAILABLE,
                 message: reason.into(),
+                answered: false,
             }
         } else {
             CallEvent::Failed {

@@ -86,11 +86,15 @@ fn resolved(
     let Some(upstream) = answer.or(own) else {
         return Err(Failure::unavailable(unknown(name)));
     };
-    let tls = match (upstream.scheme, wishes.tls, &upstream.address) {
-        (Some(scheme), _, _) => matches!(scheme, Scheme::Https | Scheme::H2),
-        (None, Some(tls), _) => tls,
-        (None, None, Address::Host(_, port)) => *port == Some(default_port(true)),
-        (None, None, Address::Unix(_)) => false,
+    // An answer that is no more than an address leaves it to the call how to speak to it.
+    let scheme = upstream.scheme.or(own.and_then(|own| own.scheme));
+    let port_of_tls = [Some(upstream), own].into_iter().flatten().any(|upstream| {
+        matches!(upstream.address, Address::Host(_, Some(port)) if port == default_port(true))
+    });
+    let tls = match (scheme, wishes.tls) {
+        (Some(scheme), _) => matches!(scheme, Scheme::Https | Scheme::H2),
+        (None, Some(tls)) => tls,
+        (None, None) => port_of_tls,
     };
     let authority = match wishes.authority {
         Some(authority) => authority.clone(),
@@ -105,7 +109,7 @@ fn resolved(
             Address::Unix(path) => Endpoint::Unix(path.clone()),
         },
         tls: tls.then(|| certificate_name(&upstream.address, &authority)),
-        wire: wire(upstream.scheme, tls, wishes),
+        wire: wire(scheme, tls, wishes),
     };
     Ok(Resolved { target, authority })
 }
@@ -188,6 +192,31 @@ mod tests {
         assert_eq!(name("[::1]", None), some("::1"));
         assert_eq!(name("unix:/s", Some("b")), some("b"));
         assert_eq!(name("unix:/s", Some("[::2]:1")), some("::2"));
+    }
+
+    #[test]
+    fn an_answer_changes_the_scheme_only_by_naming_one() {
+        let tls = |own: &str, answer: &str| {
+            let (own, answer) = (
+                Upstream::parse(own.as_bytes()),
+                Upstream::parse(answer.as_bytes()),
+            );
+            let wishes = Wishes {
+                authority: None,
+                tls: None,
+                grpc: false,
+                http2: Http2::Auto,
+            };
+            let resolved = resolved(own.as_ref(), answer.as_ref(), "", &wishes).unwrap();
+            resolved.target.tls
+        };
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(tls("https://a", "10.0.0.1:99"), name("a"));
+        assert_eq!(tls("a:443", "10.0.0.1:99"), name("a"));
+        assert_eq!(tls("a:80", "10.0.0.1:443"), name("a"));
+        assert_eq!(tls("https://a", "http://10.0.0.1:443"), None);
+        assert_eq!(tls("a", "https://10.0.0.1"), name("a"));
+        assert_eq!(tls("a", "10.0.0.1:99"), None);
     }
 
     #[test]

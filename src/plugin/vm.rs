@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
-use crate::abi::calls::{CallKind, Report};
+use crate::abi::calls::{Call, CallKind, Report};
 use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::{CallEvent, Host};
 use crate::abi::types::LogLevel;
@@ -193,9 +193,10 @@ impl Vm {
     /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is
     /// over.
     pub fn on_call(&self, token: u32, event: CallEvent) -> Result<(), Error> {
-        let Some(call) = self.with_state(|state| state.calls.get(token))? else {
+        let Some(call) = self.with_state(|state| state.calls.get(token).cloned())? else {
             return Ok(());
         };
+        self.with_state(|state| log_failure(state, &call, &event))?;
         let callbacks = &self.callbacks;
         let count = |fields: &crate::abi::host::Fields| fields.len() as u32;
         let (name, func, args, over) = match &event {
@@ -319,6 +320,23 @@ impl Drop for Vm {
     fn drop(&mut self) {
         background::remove_vm(self.serial);
     }
+}
+
+/// Logs why a call has no answer, with the request that made it as context.
+fn log_failure(state: &mut VmState, call: &Call, event: &CallEvent) {
+    let reason = match event {
+        CallEvent::Failed { reason } => reason.as_str().into(),
+        CallEvent::Closed {
+            message,
+            answered: false,
+            ..
+        } => String::from_utf8_lossy(message),
+        _ => return,
+    };
+    let upstream = call.upstream.escape_ascii();
+    let text = format!("the call to \"{upstream}\" failed: {reason}");
+    state.current = call.owner;
+    state.log(LogLevel::Error, text.as_bytes());
 }
 
 /// Logs a trap with the guest's backtrace.

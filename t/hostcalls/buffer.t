@@ -538,7 +538,7 @@ on_response_body return pause
 --- response_body
 hello
 --- error_log
-proxy_on_response_body paused at the end of the body with nothing outstanding that could resume it, it goes on
+proxy_on_response_body paused at the end of the body, where a response cannot be held, it goes on
 
 
 

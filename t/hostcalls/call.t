@@ -5,15 +5,23 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: no call can be sent yet: InternalFailure, and the request goes on
+=== TEST 1: calls are numbered, and one of an upstream that is none or with a header that none may have is a BadArgument
 --- script
-on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/ :authority=a) "" () 100
 on_configure http_call 127.0.0.1:1 (:method=GET :path=/ :authority=a) body (x=y) 100
+on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/ :authority=a) "" () 100
+on_request_headers http_call "" (:method=GET :path=/ :authority=a) "" () 100
+on_request_headers http_call 127.0.0.1:0 (:method=GET :path=/ :authority=a) "" () 100
+on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/ "a b=c") "" () 100
+on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/) "" () -1
 --- response_body
 hello
 --- log
-on_configure http_call -> 10
-on_request_headers http_call -> 10
+on_configure http_call -> 0 1
+on_request_headers http_call -> 0 2
+on_request_headers http_call -> 2
+on_request_headers http_call -> 2
+on_request_headers http_call -> 2
+on_request_headers http_call -> 2
 
 
 

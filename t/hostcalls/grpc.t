@@ -5,17 +5,21 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: no call can be sent yet: InternalFailure, and the request goes on
+=== TEST 1: calls and streams are numbered, and one of an upstream that is none is a ParseFailure
 --- script
 on_request_headers grpc_call 127.0.0.1:1 service method () message 100
 on_request_headers grpc_stream 127.0.0.1:1 service method ()
+on_request_headers grpc_call 127.0.0.1:0 service method () message 100
+on_request_headers grpc_stream "" service method ()
 on_configure grpc_call 127.0.0.1:1 service method (x=y) "" 100
 --- response_body
 hello
 --- log
-on_configure grpc_call -> 10
-on_request_headers grpc_call -> 10
-on_request_headers grpc_stream -> 10
+on_configure grpc_call -> 0 1
+on_request_headers grpc_call -> 0 2
+on_request_headers grpc_stream -> 0 3
+on_request_headers grpc_call -> 4
+on_request_headers grpc_stream -> 4
 
 
 

@@ -138,7 +138,11 @@ end
 
 local function hang_up()
     lib.proxy_wasm_worker_hang_up()
-    attend()
+
+    -- a worker that is to quit does not begin anew
+    if not exiting() then
+        attend()
+    end
 end
 
 
@@ -170,7 +174,7 @@ local function listen()
         repeat
             seen = answers
             sleep(LINGER)
-        until not open or answers == seen and not awaits()
+        until not open or not awaits() and (answers == seen or exiting())
 
         if open then
             open = false

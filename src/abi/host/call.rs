@@ -70,5 +70,10 @@ pub enum CallEvent {
     /// The metadata at the end of a gRPC response.
     TrailingMetadata(Fields),
     /// A gRPC call failed, or a stream ended. It is over.
-    Closed { status: u32, message: Vec<u8> },
+    Closed {
+        status: u32,
+        message: Vec<u8>,
+        /// The other side said so; else there was no answer, or none that could be used.
+        answered: bool,
+    },
 }

@@ -42,7 +42,7 @@ pub fn proxy_http_call(
         trailers: &wire::decode(trailers).map_err(|_| Status::BadArgument)?,
         timeout: milliseconds(timeout).ok_or(Status::BadArgument)?,
     };
-    let token = state.begin_call(CallKind::Http, |host, id| {
+    let token = state.begin_call(CallKind::Http, upstream, |host, id| {
         host.http_call(id, &call).map_err(|error| match error {
             CallError::Upstream | CallError::Invalid => Status::BadArgument,
             CallError::Full | CallError::NotFound => Status::InternalFailure,
@@ -193,6 +193,7 @@ mod tests {
         let closed = CallEvent::Closed {
             status: 14,
             message: b"gone".to_vec(),
+            answered: true,
         };
         let reason = "connection refused".to_owned();
         for (event, want) in [

@@ -103,7 +103,7 @@ fn begin(
         Some(_) => CallKind::GrpcCall,
         None => CallKind::GrpcStream,
     };
-    let token = state.begin_call(kind, |host, id| {
+    let token = state.begin_call(kind, upstream, |host, id| {
         host.grpc_call(id, &call).map_err(|error| match error {
             CallError::Upstream => Status::ParseFailure,
             CallError::Invalid | CallError::Full | CallError::NotFound => Status::InternalFailure,

@@ -202,7 +202,9 @@ impl Worker {
 
     fn closed(&self, token: u32) -> (u32, String) {
         match self.next(token) {
-            CallEvent::Closed { status, message } => (status, String::from_utf8(message).unwrap()),
+            CallEvent::Closed {
+                status, message, ..
+            } => (status, String::from_utf8(message).unwrap()),
             event => panic!("{event:?}"),
         }
     }
