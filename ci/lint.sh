@@ -23,13 +23,14 @@ deny() {
     fi
 }
 
-# Who may use whom: capi -> plugin -> abi -> engine; nginx and shared know abi::host and abi::types only.
+# Who may use whom: capi -> plugin -> abi -> engine; nginx, shared and egress know abi::host and abi::types only.
 deny src/engine 'crate::(abi|plugin|nginx|shared|egress|capi)' "engine uses a layer above it"
 deny src/abi 'crate::(plugin|nginx|shared|egress|capi)' "abi uses a layer above or beside it"
 deny src/plugin 'crate::(nginx|shared|egress|capi)' "plugin uses a layer above or beside it"
-for side in nginx shared; do
-    deny "src/$side" 'crate::(engine|plugin|capi|egress)' "$side uses what is not its own"
-    deny "src/$side" 'crate::abi::(vm|contexts|guest|imports|wasi|wire|Body|Callbacks|body|callbacks|hostcalls)|crate::abi::\{' \
+for side in nginx shared egress; do
+    others=$(printf '%s\n' nginx shared egress | grep -v "^$side$" | paste -sd'|')
+    deny "src/$side" "crate::(engine|plugin|capi|$others)" "$side uses what is not its own"
+    deny "src/$side" 'crate::abi::(vm|calls|contexts|guest|imports|wasi|wire|Body|Callbacks|body|callbacks|hostcalls)|crate::abi::\{' \
         "$side uses more of abi than host and types"
 done
 deny src/engine '[Pp]roxy' "engine names a proxy"
@@ -39,8 +40,8 @@ deny src/plugin '"[^"]*nginx|ngx_' "plugin names nginx"
 # Where unsafe code may be: not here, but for the calls of WasmEdge's C API.
 while read -r file; do
     deny "$file" '\bunsafe\b *(\{|fn|impl|extern)|unsafe\(' "unsafe code in $file"
-done < <(find src/abi src/plugin src/engine -name '*.rs' ! \( -path 'src/engine/wasmedge/*' ! -path 'src/engine/wasmedge/prepare*' \))
-for folder in abi plugin; do
+done < <(find src/abi src/plugin src/egress src/engine -name '*.rs' ! \( -path 'src/engine/wasmedge/*' ! -path 'src/engine/wasmedge/prepare*' \))
+for folder in abi plugin egress; do
     grep -q '^#!\[forbid(unsafe_code)\]' "src/$folder/mod.rs" || { say "src/$folder/mod.rs does not forbid unsafe code"; bad=1; }
 done
 

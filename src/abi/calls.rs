@@ -23,7 +23,7 @@ pub struct Call {
     pub root_id: u32,
     /// The context that made it.
     pub owner: u32,
-    /// It was made while its request ended, and outlives it.
+    /// It goes on after its request.
     pub outlives: bool,
     /// What it is for, for the log.
     pub upstream: Box<[u8]>,
@@ -57,6 +57,14 @@ impl Calls {
 
     pub fn remove(&mut self, token: u32) -> Option<Call> {
         self.open.remove(&token)
+    }
+
+    /// The calls of a context outlive it from now on. Gives how many they are.
+    pub fn leave(&mut self, owner: u32) -> usize {
+        let left = self.open.values_mut();
+        left.filter(|call| call.owner == owner && !call.outlives)
+            .map(|call| call.outlives = true)
+            .count()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -210,6 +210,25 @@ impl VmState {
         }
     }
 
+    /// A context is about to go. The calls of a plugin context are given up, and so are those that a request still waits for; what else a
+    /// request has sent goes on without it, but for gRPC streams, which nobody would end.
+    pub fn disown_calls(&mut self, id: u32) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let waits = matches!(
+            self.contexts.get(id).map(|context| &context.kind),
+            Some(ContextKind::Stream(stream)) if stream.parked
+        );
+        self.cancel_calls(|call| {
+            let own = call.owner == id && !call.outlives;
+            call.root_id == id || own && (waits || call.kind == CallKind::GrpcStream)
+        });
+        for _ in 0..self.calls.leave(id) {
+            self.contexts.hold(id);
+        }
+    }
+
     /// Writes to the proxy's log under the plugin's name, with the current request as context where there is one.
     pub fn log(&self, level: LogLevel, message: &[u8]) {
         if level < self.log_level() {

@@ -309,7 +309,7 @@ impl Vm {
             &[id],
         )?;
         self.with_state(|state| {
-            state.cancel_calls(|call| call.root_id == id || call.owner == id && !call.outlives);
+            state.disown_calls(id);
             state.contexts.remove(id)
         })?;
         Ok(())
