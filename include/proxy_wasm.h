@@ -17,6 +17,9 @@
 // Look soon for what requests have left to do at their end.
 #define TASK_KEEP 4
 
+// Run callbacks.
+#define TASK_RUN 5
+
 // The plugin exports `proxy_on_request_headers`.
 #define FLAG_REQUEST_HEADERS 1
 
@@ -114,7 +117,8 @@ extern "C" {
 //
 // Returns 0 for nothing, or what is to be done with `*task`. 1: `proxy_wasm_context_tick(id)` is to be called every `period` milliseconds from
 // now on, or never for 0. 2: `proxy_wasm_call_resolve(id, token, …)` is to be called for the upstream `name`. 3: a light thread is to
-// listen, as `proxy_wasm_worker_listen` says. 4: soon, and for as long as it says so, `proxy_wasm_worker_keep` is to be called.
+// listen, as `proxy_wasm_worker_listen` says. 4: soon, and for as long as it says so, `proxy_wasm_worker_keep` is to be called. 5:
+// `proxy_wasm_worker_events` is to be called from a timer.
 //
 // # Safety
 // `task` is writable.
@@ -140,12 +144,13 @@ int proxy_wasm_worker_listen(struct ProxyWasmStr *path,
 int proxy_wasm_worker_accept(void);
 
 // Tells plugins what has become of their calls: runs the callbacks of calls that no request waits for, and wakes the requests that
-// wait. `proxy_wasm_worker_next` may then have something.
+// wait. And tells them of items in queues. `proxy_wasm_worker_next` may then have something.
 //
 // Returns how many answers there were.
 int proxy_wasm_worker_events(void);
 
-// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for what comes to an end by itself.
+// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for requests and what they wait for,
+// and for a short time for other calls, but no streams that plugin contexts keep open.
 //
 // Returns 1 or 0.
 int proxy_wasm_worker_awaits(int exiting);

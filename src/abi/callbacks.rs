@@ -10,6 +10,8 @@ pub enum Action {
     Continue,
     /// Hold it; a body is kept in the host.
     Pause,
+    /// Hold the headers until the body has been seen. Only in 0.2.100, where others hold the body too.
+    PauseForBody,
     /// Hold it and keep nothing: the plugin has taken the body. Only in 0.2.100.
     PauseWithoutBuffer,
 }
@@ -21,6 +23,7 @@ impl Action {
             0 => Self::Continue,
             // Continue, and take the stream for ended.
             2 if abi == AbiVersion::V0_2_100 => Self::Continue,
+            1 if abi == AbiVersion::V0_2_100 => Self::PauseForBody,
             _ => Self::Pause,
         }
     }
@@ -65,6 +68,7 @@ callbacks! {
     on_log = "proxy_on_log",
     on_delete = "proxy_on_delete",
     on_tick = "proxy_on_tick",
+    on_queue_ready = "proxy_on_queue_ready",
     on_http_call_response = "proxy_on_http_call_response",
     on_grpc_receive_initial_metadata = "proxy_on_grpc_receive_initial_metadata",
     on_grpc_receive = "proxy_on_grpc_receive",
@@ -138,7 +142,7 @@ mod tests {
     }
 
     use AbiVersion::{V0_1_0, V0_2_0, V0_2_1, V0_2_100};
-    use Action::{Continue, Pause, PauseWithoutBuffer};
+    use Action::{Continue, Pause, PauseForBody, PauseWithoutBuffer};
 
     #[test]
     fn header_actions() {
@@ -147,7 +151,10 @@ mod tests {
             assert_eq!(actions, [Continue, Pause, Pause, Pause, Pause]);
         }
         let actions = [0, 1, 2, 3, 4, 5].map(|value| Action::from_headers(V0_2_100, value));
-        assert_eq!(actions, [Continue, Pause, Continue, Pause, Pause, Pause]);
+        assert_eq!(
+            actions,
+            [Continue, PauseForBody, Continue, Pause, Pause, Pause]
+        );
     }
 
     #[test]

@@ -27,12 +27,15 @@ pub struct Call {
     pub outlives: bool,
     /// What it is for, for the log.
     pub upstream: Box<[u8]>,
+    /// When it was made, or, in the callback of another call, when that was: see [`Calls::now`].
+    pub since: u64,
 }
 
 /// The calls by what the plugin knows them by.
 #[derive(Debug, Default)]
 pub struct Calls {
     last: u32,
+    clock: u64,
     open: HashMap<u32, Call, FxBuildHasher>,
 }
 
@@ -45,6 +48,17 @@ impl Calls {
                 return self.last;
             }
         }
+    }
+
+    /// The moment, counted in calls: what is made from now on is later.
+    pub fn now(&self) -> u64 {
+        self.clock
+    }
+
+    /// A moment later than all before.
+    pub fn next_moment(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 
     pub fn insert(&mut self, token: u32, call: Call) {
@@ -96,12 +110,20 @@ impl Calls {
             .any(|call| call.kind != CallKind::GrpcStream || call.owner != call.root_id)
     }
 
-    /// Whether an answer is to come that could make the plugin let a request go: to any call, or on a stream of the request's own.
-    /// A stream that a plugin context keeps open may stay silent for ever.
-    pub fn answer_is_due(&self, stream: u32) -> bool {
+    /// Whether there is a stream of a context's own.
+    pub fn has_stream(&self, owner: u32) -> bool {
         self.open
             .values()
-            .any(|call| call.kind != CallKind::GrpcStream || call.owner == stream)
+            .any(|call| call.owner == owner && call.kind == CallKind::GrpcStream)
+    }
+
+    /// Whether an answer is to come to a call that was made before a moment, or to one that came of it. A stream that a plugin context
+    /// keeps open may stay silent for ever.
+    pub fn answer_is_due(&self, before: u64) -> bool {
+        self.open.values().any(|call| {
+            call.since <= before
+                && (call.kind != CallKind::GrpcStream || call.owner != call.root_id)
+        })
     }
 }
 
@@ -166,6 +188,7 @@ mod tests {
             owner,
             outlives: false,
             upstream: b"upstream".as_slice().into(),
+            since: 0,
         }
     }
 
@@ -181,16 +204,29 @@ mod tests {
     #[test]
     fn who_waits_for_what() {
         let mut calls = Calls::default();
-        assert!(calls.is_empty() && !calls.answer_is_due(2));
         calls.insert(1, call(CallKind::GrpcStream, 1));
-        assert!(!calls.answer_is_due(2) && !calls.awaits_http(2));
+        assert!(!calls.any_ends() && !calls.answer_is_due(0) && !calls.has_stream(2));
         calls.insert(2, call(CallKind::GrpcStream, 2));
-        assert!(calls.answer_is_due(2) && !calls.answer_is_due(3));
-        calls.insert(3, call(CallKind::GrpcCall, 1));
-        assert!(calls.answer_is_due(3) && !calls.awaits_http(1));
+        assert!(calls.any_ends() && calls.answer_is_due(0) && calls.has_stream(2));
+        assert!(!calls.awaits_answer(2));
+        calls.insert(3, call(CallKind::GrpcCall, 2));
+        assert!(calls.awaits_answer(2) && !calls.awaits_http(2));
         calls.insert(4, call(CallKind::Http, 3));
-        assert!(calls.awaits_http(3) && !calls.awaits_http(2));
+        assert!(calls.awaits_http(3) && calls.awaits_answer(3) && !calls.awaits_http(2));
         calls.remove(4);
-        assert!(!calls.awaits_http(3) && calls.get(4).is_none());
+        assert!(!calls.awaits_answer(3) && calls.get(4).is_none());
+    }
+
+    #[test]
+    fn answers_to_later_calls_are_not_waited_for() {
+        let mut calls = Calls::default();
+        let before = calls.now();
+        let since = calls.next_moment();
+        let later = Call {
+            since,
+            ..call(CallKind::Http, 3)
+        };
+        calls.insert(1, later);
+        assert!(!calls.answer_is_due(before) && calls.answer_is_due(calls.now()));
     }
 }

@@ -23,6 +23,8 @@ pub struct RootContext {
     pub config: Rc<[u8]>,
     /// In milliseconds; 0 for no ticks.
     pub tick_period: u32,
+    /// It is told of items in a queue.
+    pub has_queue: bool,
     /// What the proxy knows it by, across VMs.
     pub serial: u32,
 }
@@ -40,6 +42,8 @@ pub struct StreamContext {
     pub continue_response: bool,
     /// The request waits: who wants it to go on has to wake it.
     pub parked: bool,
+    /// The request has ended while it waited.
+    pub abandoned: bool,
     /// What has become of its calls while it waits, for it to see.
     pub inbox: VecDeque<(u32, CallEvent)>,
 }
@@ -56,6 +60,7 @@ impl StreamContext {
             continue_request: false,
             continue_response: false,
             parked: false,
+            abandoned: false,
             inbox: VecDeque::new(),
         }
     }
@@ -181,13 +186,13 @@ impl Contexts {
         self.slots.get_mut((id as usize).wrapping_sub(1))?.as_mut()
     }
 
-    /// Whether a plugin context has asked for ticks.
-    pub fn tick(&self) -> bool {
+    /// Whether a plugin context runs by itself: it has asked for ticks or for the items of a queue.
+    pub fn act_by_themselves(&self) -> bool {
         self.slots
             .iter()
             .flatten()
             .any(|context| match &context.kind {
-                ContextKind::Root(root) => root.tick_period > 0,
+                ContextKind::Root(root) => root.tick_period > 0 || root.has_queue,
                 ContextKind::Stream(_) => false,
             })
     }
@@ -231,6 +236,7 @@ mod tests {
         ContextKind::Root(RootContext {
             config: b"".as_slice().into(),
             tick_period: 0,
+            has_queue: false,
             serial: 1,
         })
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::calls::{Call, CallKind, Calls, Report};
-use super::contexts::{ContextKind, Contexts, RootContext, StreamContext};
+use super::contexts::{Context, ContextKind, Contexts, RootContext, StreamContext};
 use super::host::{CallId, Host};
 use super::log;
 use super::types::{AbiVersion, LogLevel, Status};
@@ -54,6 +54,17 @@ impl Output {
     }
 }
 
+/// Something to be done outside callbacks. Plugin contexts are named by their serials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A plugin context wants ticks with this period, in milliseconds; 0 for none.
+    Ticks { context: u32, period: u32 },
+    /// A plugin context wants to know of items in a queue.
+    Queue { context: u32, id: u32 },
+    /// A queue got an item.
+    Item { id: u32 },
+}
+
 /// The longest line that is waited for.
 const LONGEST_LINE: usize = 8 * 1024;
 
@@ -68,8 +79,12 @@ pub struct VmState {
     pub calls: Calls,
     /// What has become of a call, while the callback about it runs.
     pub report: Option<Box<Report>>,
-    /// Plugin contexts, by their serials, and the periods of ticks that they have asked for since the last callback.
-    pub new_ticks: Vec<(u32, u32)>,
+    /// When that call was made.
+    pub since: Option<u64>,
+    /// Requests that wait for what others have called for, and are to look again when a call is over.
+    pub watchers: Vec<u32>,
+    /// What is to be done outside callbacks, asked for since the last one.
+    pub asked: Vec<Asked>,
     /// The effective context: the one that hostcalls are about.
     pub current: u32,
     pub phase: Phase,
@@ -93,7 +108,9 @@ impl VmState {
             contexts: Contexts::default(),
             calls: Calls::default(),
             report: None,
-            new_ticks: Vec::new(),
+            since: None,
+            watchers: Vec::new(),
+            asked: Vec::new(),
             current: 0,
             phase: Phase::Start,
             allocator: None,
@@ -173,6 +190,7 @@ impl VmState {
             owner,
             outlives,
             upstream: upstream.into(),
+            since: self.since.unwrap_or_else(|| self.calls.next_moment()),
         };
         self.calls.insert(token, call);
         Ok(token)
@@ -180,7 +198,7 @@ impl VmState {
 
     /// Whether the plugin may do something that no request asks for.
     pub fn acts_by_itself(&self) -> bool {
-        !self.calls.is_empty() || self.contexts.tick()
+        !self.calls.is_empty() || self.contexts.act_by_themselves()
     }
 
     /// Forgets a call that is over. False if there is none.
@@ -191,7 +209,21 @@ impl VmState {
         if call.outlives {
             self.contexts.release(call.owner);
         }
+        self.wake_watchers();
         true
+    }
+
+    /// A call is over.
+    pub fn wake_watchers(&mut self) {
+        for id in self.watchers.drain(..) {
+            if let Some(Context {
+                kind: ContextKind::Stream(stream),
+                ..
+            }) = self.contexts.get(id)
+            {
+                stream.wake();
+            }
+        }
     }
 
     /// Gives up the calls that are to be, and forgets them.
@@ -218,7 +250,7 @@ impl VmState {
         }
         let waits = matches!(
             self.contexts.get(id).map(|context| &context.kind),
-            Some(ContextKind::Stream(stream)) if stream.parked
+            Some(ContextKind::Stream(stream)) if stream.abandoned
         );
         self.cancel_calls(|call| {
             let own = call.owner == id && !call.outlives;
@@ -284,7 +316,7 @@ impl Drop for VmState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::testing::FakeGuest;
+    use crate::abi::testing::{FakeGuest, FakeStream};
 
     #[test]
     fn the_root_of_a_stream_is_its_plugin_context() {
@@ -334,5 +366,150 @@ mod tests {
         }
         assert!(!guest.host.logs.borrow().is_empty());
         assert!(guest.state.unfinished[0].len() <= LONGEST_LINE);
+    }
+
+    /// Begins a call that the host takes, and gives its number.
+    fn begin(guest: &mut FakeGuest, kind: CallKind) -> u32 {
+        let begun = guest.state.begin_call(kind, b"upstream", |_, _| Ok(()));
+        begun.unwrap()
+    }
+
+    /// What the host was told of calls, in order of their numbers.
+    fn told(guest: &FakeGuest) -> Vec<String> {
+        let mut calls = guest.host.calls.take();
+        calls.sort();
+        calls
+    }
+
+    fn insert_stream(guest: &mut FakeGuest) -> u32 {
+        let context = StreamContext::new(1, Rc::<FakeStream>::clone(&guest.stream));
+        let kind = ContextKind::Stream(Box::new(context));
+        guest.state.contexts.insert(kind)
+    }
+
+    #[test]
+    fn a_call_is_of_the_effective_context_and_answered_on_its_plugin_context() {
+        let mut guest = FakeGuest::with_stream();
+        for (context, token) in [(2, 1), (1, 2)] {
+            guest.state.current = context;
+            let mut told = None;
+            let begun = guest
+                .state
+                .begin_call(CallKind::Http, b"upstream", |_, id| {
+                    told = Some(id);
+                    Ok(())
+                });
+            assert_eq!(begun, Ok(token));
+            assert_eq!(told, Some(CallId { vm: 3, token }));
+            let call = guest.state.calls.get(token).unwrap();
+            assert_eq!(
+                (call.root_id, call.owner, call.outlives),
+                (1, context, false)
+            );
+            assert_eq!(*call.upstream, *b"upstream");
+        }
+        assert!(guest.state.end_call(1) && !guest.state.end_call(1));
+        assert!(guest.state.calls.get(1).is_none() && guest.state.calls.get(2).is_some());
+        assert!(told(&guest).is_empty(), "what is over is not cancelled");
+    }
+
+    #[test]
+    fn what_is_not_begun_is_no_call() {
+        let mut guest = FakeGuest::with_stream();
+        guest.state.phase = Phase::End;
+        let refused = guest
+            .state
+            .begin_call(CallKind::Http, b"", |_, _| Err(Status::BadArgument));
+        assert_eq!(refused, Err(Status::BadArgument));
+        assert!(guest.state.calls.is_empty() && !guest.state.acts_by_itself());
+        guest.state.contexts.remove(2);
+        assert_eq!(insert_stream(&mut guest), 2, "it holds no id");
+
+        guest.state.current = 0;
+        let outside = guest
+            .state
+            .begin_call(CallKind::Http, b"", |_, _| panic!("it has no context"));
+        assert_eq!(outside, Err(Status::InternalFailure));
+    }
+
+    #[test]
+    fn a_call_made_while_a_request_ends_keeps_its_id() {
+        let mut guest = FakeGuest::with_stream();
+        guest.state.phase = Phase::End;
+        let token = begin(&mut guest, CallKind::Http);
+        assert!(guest.state.calls.get(token).unwrap().outlives);
+        guest.state.disown_calls(2);
+        guest.state.contexts.remove(2);
+        assert_eq!(insert_stream(&mut guest), 3);
+        assert!(guest.state.end_call(token));
+        assert_eq!(insert_stream(&mut guest), 2);
+
+        guest.state.current = 1;
+        let token = begin(&mut guest, CallKind::Http);
+        let call = guest.state.calls.get(token).unwrap();
+        assert!(!call.outlives, "a plugin context's calls go with it");
+    }
+
+    #[test]
+    fn the_calls_that_are_picked_are_cancelled_once() {
+        let mut guest = FakeGuest::with_stream();
+        for kind in [CallKind::Http, CallKind::GrpcStream, CallKind::Http] {
+            begin(&mut guest, kind);
+        }
+        for _ in 0..2 {
+            guest.state.cancel_calls(|call| call.kind == CallKind::Http);
+        }
+        assert_eq!(told(&guest), ["cancel 1", "cancel 3"]);
+        assert!(guest.state.acts_by_itself());
+        guest.state.cancel_calls(|_| true);
+        assert_eq!(told(&guest), ["cancel 2"]);
+        assert!(guest.state.calls.is_empty() && !guest.state.acts_by_itself());
+    }
+
+    #[test]
+    fn of_a_request_that_goes_only_what_nobody_waits_for_is_left() {
+        let kinds = [CallKind::Http, CallKind::GrpcCall, CallKind::GrpcStream];
+        for (abandoned, cancelled) in [
+            (true, &["cancel 1", "cancel 2", "cancel 3"][..]),
+            (false, &["cancel 3"]),
+        ] {
+            let mut guest = FakeGuest::with_stream();
+            for kind in kinds {
+                begin(&mut guest, kind);
+            }
+            guest.state.stream_mut().unwrap().abandoned = abandoned;
+            guest.state.current = insert_stream(&mut guest);
+            let of_another = begin(&mut guest, CallKind::GrpcStream);
+            guest.state.disown_calls(2);
+            guest.state.contexts.remove(2);
+            assert_eq!(told(&guest), cancelled);
+            assert!(guest.state.calls.get(of_another).is_some());
+            assert_eq!(insert_stream(&mut guest), if abandoned { 2 } else { 4 });
+            for token in [1, 2] {
+                assert_eq!(guest.state.end_call(token), !abandoned);
+            }
+            assert_eq!(insert_stream(&mut guest), if abandoned { 4 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn a_plugin_context_takes_its_requests_calls_with_it() {
+        let mut guest = FakeGuest::with_stream();
+        begin(&mut guest, CallKind::Http);
+        guest.state.phase = Phase::End;
+        begin(&mut guest, CallKind::Http);
+        guest.state.current = 1;
+        begin(&mut guest, CallKind::GrpcStream);
+        guest.state.disown_calls(1);
+        assert_eq!(told(&guest), ["cancel 1", "cancel 2", "cancel 3"]);
+    }
+
+    #[test]
+    fn a_vm_that_goes_cancels_its_calls() {
+        let mut guest = FakeGuest::new();
+        begin(&mut guest, CallKind::GrpcStream);
+        let host = Rc::clone(&guest.host);
+        drop(guest);
+        assert_eq!(host.calls.take(), ["cancel 1"]);
     }
 }

@@ -26,6 +26,8 @@ pub const TASK_RESOLVE: c_int = 2;
 pub const TASK_LISTEN: c_int = 3;
 /// Look soon for what requests have left to do at their end.
 pub const TASK_KEEP: c_int = 4;
+/// Run callbacks.
+pub const TASK_RUN: c_int = 5;
 
 /// Something for Lua to do. The name is valid until the next one.
 #[repr(C)]
@@ -49,6 +51,8 @@ struct State {
     keep: Cell<bool>,
     /// Lua looks for that.
     keeping: Cell<bool>,
+    /// Lua is about to run callbacks.
+    running: Cell<bool>,
     /// Lua maps the names of upstreams.
     asks: Cell<bool>,
     listener: RefCell<Option<(UnixListener, PathBuf)>>,
@@ -65,6 +69,7 @@ impl State {
             listening: Cell::new(false),
             keep: Cell::new(false),
             keeping: Cell::new(false),
+            running: Cell::new(false),
             asks: Cell::new(false),
             listener: RefCell::new(None),
             exiting: Cell::new(None),
@@ -94,6 +99,7 @@ pub fn has_tasks() -> bool {
         || STATE.with(|state| {
             (state.called.get() && (!state.listening.get() || state.asks.get()))
                 || (state.keep.get() && !state.keeping.get())
+                || (background::has_items() && !state.running.get())
         })
 }
 
@@ -102,7 +108,8 @@ pub fn has_tasks() -> bool {
 ///
 /// Returns 0 for nothing, or what is to be done with `*task`. 1: `proxy_wasm_context_tick(id)` is to be called every `period` milliseconds from
 /// now on, or never for 0. 2: `proxy_wasm_call_resolve(id, token, …)` is to be called for the upstream `name`. 3: a light thread is to
-/// listen, as `proxy_wasm_worker_listen` says. 4: soon, and for as long as it says so, `proxy_wasm_worker_keep` is to be called.
+/// listen, as `proxy_wasm_worker_listen` says. 4: soon, and for as long as it says so, `proxy_wasm_worker_keep` is to be called. 5:
+/// `proxy_wasm_worker_events` is to be called from a timer.
 ///
 /// # Safety
 /// `task` is writable.
@@ -138,6 +145,9 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
         }
         if state.keep.take() && !state.keeping.replace(true) {
             return TASK_KEEP;
+        }
+        if background::has_items() && !state.running.replace(true) {
+            return TASK_RUN;
         }
         0
     })
@@ -260,13 +270,15 @@ fn is_own(stream: &UnixStream) -> bool {
 }
 
 /// Tells plugins what has become of their calls: runs the callbacks of calls that no request waits for, and wakes the requests that
-/// wait. `proxy_wasm_worker_next` may then have something.
+/// wait. And tells them of items in queues. `proxy_wasm_worker_next` may then have something.
 ///
 /// Returns how many answers there were.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_events() -> c_int {
     guard(0, || {
         clock::start_in_worker();
+        STATE.with(|state| state.running.set(false));
+        background::run_queues();
         c_int::try_from(calls::deliver()).unwrap_or(c_int::MAX)
     })
 }

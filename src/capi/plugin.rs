@@ -36,11 +36,12 @@ pub const FLAG_SETS_BODY: c_int = 16;
 pub const FLAG_ACTS_AT_END: c_int = 32;
 
 /// What such a plugin imports.
-const ACTS: [&str; 4] = [
+const ACTS: [&str; 5] = [
     "proxy_http_call",
     "proxy_grpc_call",
     "proxy_grpc_stream",
     "proxy_set_tick_period_milliseconds",
+    "proxy_enqueue_shared_queue",
 ];
 
 /// What runs when a request ends.

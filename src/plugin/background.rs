@@ -7,9 +7,11 @@ use std::rc::{Rc, Weak};
 use rustc_hash::FxBuildHasher;
 
 use super::{Error, PluginContext, Vm, process};
-use crate::abi::contexts::ContextKind;
+use crate::abi::Callbacks;
+use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::{CallEvent, CallId};
-use crate::abi::vm::Phase;
+use crate::abi::vm::{Asked, Phase};
+use crate::engine::Func;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,10 @@ thread_local! {
     static CONTEXTS: RefCell<HashMap<u32, Weak<PluginContext>, FxBuildHasher>> = RefCell::default();
     /// With the generation of the process that they were asked for in: another has timers of its own.
     static TICKS: RefCell<VecDeque<(u32, Tick)>> = RefCell::default();
+    /// The plugin context that each queue's items are told to.
+    static QUEUES: RefCell<HashMap<u32, u32, FxBuildHasher>> = RefCell::default();
+    /// Queues, once for each item, as [`TICKS`].
+    static ITEMS: RefCell<VecDeque<(u32, u32)>> = RefCell::default();
 }
 
 /// A number that no other VM or plugin context of this process has.
@@ -63,11 +69,37 @@ pub(super) fn remove_context(serial: u32) {
     let _ = CONTEXTS.try_with(|contexts| contexts.borrow_mut().remove(&serial));
 }
 
-pub(super) fn set_tick(context: u32, period: u32) {
-    TICKS.with_borrow_mut(|ticks| {
-        ticks.retain(|(_, tick)| tick.context != context);
-        ticks.push_back((process::generation(), Tick { context, period }));
-    });
+/// Does what can be done now, and keeps the rest for [`next_tick`] and [`run_queues`].
+pub(super) fn ask(asked: Asked) {
+    let generation = process::generation();
+    match asked {
+        Asked::Ticks { context, period } => TICKS.with_borrow_mut(|ticks| {
+            ticks.retain(|(_, tick)| tick.context != context);
+            ticks.push_back((generation, Tick { context, period }));
+        }),
+        Asked::Queue { context, id } => {
+            QUEUES.with_borrow_mut(|queues| queues.insert(id, context));
+        }
+        Asked::Item { id } => ITEMS.with_borrow_mut(|items| items.push_back((generation, id))),
+    }
+}
+
+/// Whether [`run_queues`] has something to do.
+pub fn has_items() -> bool {
+    ITEMS.with_borrow(|items| !items.is_empty())
+}
+
+/// Runs `proxy_on_queue_ready` for each item that queues have got, on the plugin context that registered the queue last.
+pub fn run_queues() {
+    // What is added meanwhile waits for the next time: a plugin that fills its own queue must not hold up the worker.
+    for (generation, id) in ITEMS.take() {
+        let context = QUEUES.with_borrow(|queues| queues.get(&id).copied());
+        if generation == process::generation()
+            && let Some(context) = context
+        {
+            run_on(context, "proxy_on_queue_ready", |c| c.on_queue_ready, &[id]);
+        }
+    }
 }
 
 /// Whether [`next_tick`] has something.
@@ -87,21 +119,26 @@ pub fn next_tick() -> Option<Tick> {
     })
 }
 
-/// Runs `proxy_on_tick` on a plugin context, which a VM is made for if it has none. False where the plugin context is gone.
+/// Runs `proxy_on_tick` on a plugin context. False where that is gone.
 pub fn tick(context: u32) -> bool {
+    run_on(context, "proxy_on_tick", |c| c.on_tick, &[])
+}
+
+/// Runs a callback on a plugin context, which a VM is made for if it has none. False where the plugin context is gone.
+fn run_on(
+    context: u32,
+    name: &'static str,
+    callback: fn(&Callbacks) -> Option<Func>,
+    args: &[u32],
+) -> bool {
     let found = CONTEXTS.with_borrow(|contexts| contexts.get(&context).and_then(Weak::upgrade));
     let Some(context) = found else {
         return false;
     };
     // What fails has been logged.
     let _ = context.bind().and_then(|(vm, id)| {
-        vm.run(
-            "proxy_on_tick",
-            vm.callbacks.on_tick,
-            id,
-            Phase::Background,
-            &[id],
-        )
+        let func = callback(&vm.callbacks);
+        vm.run(name, func, id, Phase::Background, &[&[id], args].concat())
     });
     true
 }
@@ -116,7 +153,7 @@ pub fn start_contexts() -> usize {
 /// Whether there are calls that come to an end by themselves: all but the streams that plugin contexts keep open.
 pub fn awaits_end() -> bool {
     let vms: Vec<_> = VMS.with_borrow(|vms| vms.values().filter_map(Weak::upgrade).collect());
-    vms.iter().any(|vm| {
+    vms.iter().filter(|vm| vm.is_usable()).any(|vm| {
         vm.with_state(|state| state.calls.any_ends())
             .unwrap_or(false)
     })
@@ -134,6 +171,7 @@ pub fn deliver(id: CallId, event: CallEvent) -> Delivered {
             return Delivered::Dropped;
         };
         if let Some(context) = state.contexts.get_mut(call.owner)
+            && context.finish == Finish::No
             && let ContextKind::Stream(stream) = &mut context.kind
             && (stream.parked || !stream.inbox.is_empty())
         {

@@ -3,6 +3,7 @@ use std::rc::{Rc, Weak};
 
 use super::{Error, Plugin, Vm, background};
 use crate::abi::types::LogLevel;
+use crate::abi::vm::Asked;
 
 /// A plugin with one configuration: a plugin context (root context) in whatever VM is current.
 pub struct PluginContext {
@@ -45,7 +46,10 @@ impl PluginContext {
         }
         if bound.take().is_some() {
             // Ticks go on only if the plugin asks for them again.
-            background::set_tick(self.serial, 0);
+            background::ask(Asked::Ticks {
+                context: self.serial,
+                period: 0,
+            });
         }
         let vm = self.plugin.vm()?;
         let id = vm

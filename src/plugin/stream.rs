@@ -28,18 +28,29 @@ pub struct Stream {
     vm: Rc<Vm>,
     id: u32,
     http: Rc<dyn HttpStream>,
-    /// The plugin holds the request, since when.
-    paused: Cell<Option<Instant>>,
+    paused: Cell<Option<Paused>>,
     /// The callback after which the request waits, or would.
     last: Cell<Last>,
     wait: Cell<Option<Duration>>,
     reported: Cell<bool>,
 }
 
+/// The plugin holds the request.
+#[derive(Clone, Copy)]
+struct Paused {
+    since: Instant,
+    /// The same, counted in calls.
+    moment: u64,
+}
+
 /// The last callback of the request, for what is to be done once the request goes on.
 #[derive(Clone, Copy)]
 enum Last {
-    Headers { body_follows: bool },
+    Headers {
+        body_follows: bool,
+        /// The plugin has said that it waits for the body.
+        body_first: bool,
+    },
     Body(Shown),
 }
 
@@ -84,6 +95,7 @@ impl Stream {
             paused: Cell::new(None),
             last: Cell::new(Last::Headers {
                 body_follows: false,
+                body_first: false,
             }),
             wait: Cell::new(None),
             reported: Cell::new(false),
@@ -131,9 +143,10 @@ impl Stream {
         )?;
         let action = Action::from_headers(self.abi(), value);
         let resumed = self.take_continue(Side::Request)?;
-        self.set_paused(action != Action::Continue && !resumed);
+        self.set_paused(action != Action::Continue && !resumed)?;
         self.last.set(Last::Headers {
             body_follows: end == 0 && self.vm.callbacks.on_request_body.is_some(),
+            body_first: action == Action::PauseForBody,
         });
         self.settle()
     }
@@ -152,7 +165,7 @@ impl Stream {
         let Some((action, shown)) = self.on_body(Side::Request, chunk, end_of_stream, out)? else {
             return Ok(BodyOutcome::Pass);
         };
-        self.set_paused(action != Action::Continue);
+        self.set_paused(action != Action::Continue)?;
         self.last.set(Last::Body(shown));
         self.settle()?;
         self.go_on(out)
@@ -166,7 +179,7 @@ impl Stream {
         self.with_context(|context| context.parked = false)?;
         let result = self.empty_inbox().and_then(|()| {
             if self.take_continue(Side::Request)? {
-                self.set_paused(false);
+                self.set_paused(false)?;
             }
             self.settle()
         });
@@ -228,6 +241,7 @@ impl Stream {
 
     /// The request is over: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`.
     pub fn finish(&self) {
+        self.tell_the_rest();
         if self.vm.is_usable()
             && let Err(error @ Error::Busy) = self.vm.finish(self.id)
         {
@@ -235,6 +249,18 @@ impl Stream {
                 LogLevel::Error,
                 &format!("context {} was not deleted: {error}", self.id),
             );
+        }
+    }
+
+    /// What came too late for the request to act on: a plugin may count its calls.
+    fn tell_the_rest(&self) {
+        let rest = self.with_context(|context| {
+            context.abandoned = std::mem::take(&mut context.parked);
+            std::mem::take(&mut context.inbox)
+        });
+        for (token, event) in rest.into_iter().flatten() {
+            // What fails has been logged.
+            let _ = self.vm.on_call(token, event);
         }
     }
 
@@ -336,7 +362,7 @@ impl Stream {
             Last::Body(shown) => {
                 let paused = self.is_paused();
                 if shown.end_of_stream {
-                    self.set_paused(false);
+                    self.set_paused(false)?;
                 }
                 self.body_outcome(Side::Request, paused, shown, out)
             }
@@ -372,7 +398,7 @@ impl Stream {
     }
 
     fn reason_to_wait(&self, state: &mut VmState) -> Option<Duration> {
-        let Some(since) = self.paused.get() else {
+        let Some(paused) = self.paused.get() else {
             let waits = self.waiting().for_calls && state.calls.awaits_http(self.id);
             return waits.then_some(LONGEST_WAIT);
         };
@@ -380,15 +406,24 @@ impl Stream {
             // It ends with the call's own timeout.
             return Some(LONGEST_WAIT);
         }
-        let body_may_resume = match self.last.get() {
-            Last::Headers { body_follows } => body_follows,
-            Last::Body(shown) => !shown.end_of_stream,
+        let (body_may_resume, body_first) = match self.last.get() {
+            Last::Headers {
+                body_follows,
+                body_first,
+            } => (body_follows, body_follows && body_first),
+            Last::Body(shown) => (!shown.end_of_stream, !shown.end_of_stream),
         };
+        // What another request called for before may be what this one waits for, too. What is called for later is not: with other
+        // requests coming in, this one would wait for ever.
+        let others = !body_first && state.calls.answer_is_due(paused.moment);
         let may_be_resumed =
-            state.calls.answer_is_due(self.id) || !body_may_resume && state.acts_by_itself();
+            others || state.calls.has_stream(self.id) || !body_may_resume && state.acts_by_itself();
         if may_be_resumed {
-            let left = self.waiting().pause.saturating_sub(since.elapsed());
+            let left = self.waiting().pause.saturating_sub(paused.since.elapsed());
             if !left.is_zero() {
+                if others {
+                    state.watchers.push(self.id);
+                }
                 return Some(left);
             }
         }
@@ -420,9 +455,16 @@ impl Stream {
         self.context.plugin().waiting
     }
 
-    fn set_paused(&self, paused: bool) {
-        self.paused
-            .set(paused.then(|| self.paused.get().unwrap_or_else(Instant::now)));
+    fn set_paused(&self, paused: bool) -> Result<(), Error> {
+        if !paused {
+            self.paused.set(None);
+        } else if self.paused.get().is_none() {
+            self.paused.set(Some(Paused {
+                since: Instant::now(),
+                moment: self.vm.with_state(|state| state.calls.now())?,
+            }));
+        }
+        Ok(())
     }
 
     fn warn(&self, text: &str) {

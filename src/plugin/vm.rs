@@ -91,6 +91,7 @@ impl Vm {
                 .insert(ContextKind::Root(abi::contexts::RootContext {
                     config,
                     tick_period: 0,
+                    has_queue: false,
                     serial,
                 }));
             (id, state.plugin.vm_config.len() as u32)
@@ -166,8 +167,8 @@ impl Vm {
             self.poison(state);
             error
         })?;
-        for (context, period) in state.new_ticks.drain(..) {
-            background::set_tick(context, period);
+        for asked in state.asked.drain(..) {
+            background::ask(asked);
         }
         if std::mem::take(&mut state.done_called) {
             let due = instance.state().contexts.due();
@@ -183,7 +184,8 @@ impl Vm {
     fn poison(&self, state: &mut VmState) {
         self.poisoned.set(true);
         state.report = None;
-        state.new_ticks.clear();
+        state.since = None;
+        state.asked.clear();
         state.cancel_calls(|_| true);
         for stream in state.contexts.streams() {
             stream.wake();
@@ -245,6 +247,7 @@ impl Vm {
             if over {
                 state.calls.remove(token);
             }
+            state.since = Some(call.since);
             state.report = Some(Box::new(Report::from(event)));
         })?;
         let [a, b, c] = args;
@@ -258,8 +261,12 @@ impl Vm {
         );
         self.with_state(|state| {
             state.report = None;
+            state.since = None;
             if over && call.outlives {
                 state.contexts.release(call.owner);
+            }
+            if over {
+                state.wake_watchers();
             }
         })?;
         result.map(|_| ())

@@ -28,6 +28,7 @@ local TASK_TICK = cdefs.TASK_TICK
 local TASK_RESOLVE = cdefs.TASK_RESOLVE
 local TASK_LISTEN = cdefs.TASK_LISTEN
 local TASK_KEEP = cdefs.TASK_KEEP
+local TASK_RUN = cdefs.TASK_RUN
 
 -- how long, in seconds, the light thread listens on for more calls; it holds up a worker that is to quit by as much
 local LINGER = 0.2
@@ -71,7 +72,8 @@ end
 
 
 local function tick(premature, context, timer, delay)
-    if premature or timers[context] ~= timer then
+    -- a worker that is to quit runs timers at once, whatever their delay
+    if premature or exiting() or timers[context] ~= timer then
         return
     end
 
@@ -218,6 +220,12 @@ local function keep()
 end
 
 
+local function run()
+    lib.proxy_wasm_worker_events()
+    attend()
+end
+
+
 -- Sees to what there is to do. Phases: any but init.
 function attend()
     while true do
@@ -238,6 +246,11 @@ function attend()
 
         elseif kind == TASK_KEEP then
             start("the ends of requests", KEEP, keep)
+
+        elseif kind == TASK_RUN then
+            if not start("queues", 0, run) then
+                lib.proxy_wasm_worker_events()
+            end
 
         else
             return

@@ -118,6 +118,7 @@ local _M = {
     TASK_RESOLVE = 2,
     TASK_LISTEN = 3,
     TASK_KEEP = 4,
+    TASK_RUN = 5,
 }
 
 

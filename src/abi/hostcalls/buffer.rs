@@ -114,6 +114,7 @@ fn find(state: &VmState, buffer: BufferType) -> Result<&[u8], Status> {
 
 #[cfg(test)]
 mod tests {
+    use crate::abi::calls::Report;
     use crate::abi::contexts::StreamContext;
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
@@ -121,10 +122,12 @@ mod tests {
 
     const REQUEST_BODY: u64 = 0;
     const RESPONSE_BODY: u64 = 1;
+    const CALL_BODY: u64 = 4;
+    const GRPC_MESSAGE: u64 = 5;
     const VM_CONFIGURATION: u64 = 6;
     const PLUGIN_CONFIGURATION: u64 = 7;
-    /// TCP data, bodies of calls, and the arguments of a foreign function.
-    const NEVER_THERE: [u64; 5] = [2, 3, 4, 5, 8];
+    /// TCP data, which there never is, what calls are answered with, and the arguments of a foreign function.
+    const NOT_THERE: [u64; 5] = [2, 3, CALL_BODY, GRPC_MESSAGE, 8];
     const UNKNOWN: [u64; 2] = [9, 0xffff_ffff];
     const MAX: u64 = u32::MAX as u64;
 
@@ -215,7 +218,7 @@ mod tests {
     fn a_buffer_that_is_not_there_is_not_found() {
         let nothing_there = [FakeGuest::new(), FakeGuest::with_stream()]
             .map(|guest| (guest, &[REQUEST_BODY, RESPONSE_BODY][..]));
-        let only_bodies = [(with_bodies(b"", b""), &NEVER_THERE[..])];
+        let only_bodies = [(with_bodies(b"", b""), &NOT_THERE[..])];
         for (mut guest, buffers) in nothing_there.into_iter().chain(only_bodies) {
             for &buffer in buffers {
                 let answer = get(&mut guest, buffer, 0, 1);
@@ -224,6 +227,57 @@ mod tests {
             }
             assert!(guest.calls.is_empty(), "memory was allocated for nothing");
         }
+    }
+
+    #[test]
+    fn what_a_call_was_answered_with_is_there_while_the_plugin_is_told_of_it() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            for (buffer, other, report) in [
+                (
+                    CALL_BODY,
+                    GRPC_MESSAGE,
+                    Report {
+                        body: Some(b"answer".to_vec()),
+                        ..Report::default()
+                    },
+                ),
+                (
+                    GRPC_MESSAGE,
+                    CALL_BODY,
+                    Report {
+                        message: Some(b"answer".to_vec()),
+                        ..Report::default()
+                    },
+                ),
+            ] {
+                guest.state.report = Some(Box::new(report));
+                let whole = (Status::Ok, b"answer".to_vec());
+                assert_eq!(get(&mut guest, buffer, 0, MAX - 6), whole);
+                assert_eq!(get(&mut guest, buffer, 2, 3).1, b"swe");
+                assert_eq!(get(&mut guest, buffer, 7, 1).0, Status::BadArgument);
+                assert_eq!(status(&mut guest, buffer), (Status::Ok, 6, 0));
+                let answer = set(&mut guest, buffer, 0, 6, b"other");
+                assert_eq!(answer, Status::NotFound);
+                assert_eq!(get(&mut guest, buffer, 0, 6), whole);
+                assert_eq!(get(&mut guest, other, 0, 1).0, Status::NotFound);
+                guest.state.report = None;
+                assert_eq!(get(&mut guest, buffer, 0, 1).0, Status::NotFound);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_is_there_and_that_of_a_failed_call_is_not() {
+        let mut guest = FakeGuest::new();
+        let mut answer = |body| {
+            guest.state.report = Some(Box::new(Report {
+                body,
+                ..Report::default()
+            }));
+            get(&mut guest, CALL_BODY, 0, 1)
+        };
+        assert_eq!(answer(Some(vec![])), (Status::Ok, vec![]));
+        assert_eq!(answer(None), (Status::NotFound, vec![]));
     }
 
     #[test]

@@ -213,15 +213,18 @@ fn find(state: &VmState, map_id: u32) -> Result<Found<'_>, Status> {
 
 #[cfg(test)]
 mod tests {
-    use crate::abi::host::HeaderMap;
+    use crate::abi::calls::Report;
+    use crate::abi::host::{Fields, HeaderMap};
     use crate::abi::testing::{FakeGuest, Headers};
     use crate::abi::types::{AbiVersion, Status};
     use crate::abi::wire::{Encoder, decode};
 
     const REQUEST: u64 = 0;
     const RESPONSE: u64 = 2;
-    /// Trailers, metadata of gRPC calls and what HTTP calls answer.
-    const NEVER_THERE: [u64; 6] = [1, 3, 4, 5, 6, 7];
+    /// Trailers, which nginx has none of, and what calls are answered with.
+    const NOT_THERE: [u64; 6] = [1, 3, 4, 5, 6, 7];
+    /// Metadata at the start and the end, headers and trailers.
+    const OF_CALLS: [u64; 4] = [4, 5, 6, 7];
     const UNKNOWN: [u64; 2] = [8, 0xffff_ffff];
 
     const GET: &str = "proxy_get_header_map_value";
@@ -308,7 +311,7 @@ mod tests {
     #[test]
     fn a_map_that_is_empty_or_not_there_is_no_bytes() {
         let empty = [(FakeGuest::with_stream(), &[REQUEST, RESPONSE][..])];
-        let not_there = [FakeGuest::new(), with_headers()].map(|g| (g, &NEVER_THERE[..]));
+        let not_there = [FakeGuest::new(), with_headers()].map(|g| (g, &NOT_THERE[..]));
         for (mut guest, maps) in empty.into_iter().chain(not_there) {
             for &map in maps {
                 assert_eq!(get(&mut guest, PAIRS, &[map]), (Status::Ok, vec![]));
@@ -316,6 +319,70 @@ mod tests {
             }
             assert!(guest.calls.is_empty());
         }
+    }
+
+    /// A guest that is told of a call, each of whose maps has its number in it.
+    fn with_report(mut guest: FakeGuest) -> FakeGuest {
+        let map = |number: &str| -> Fields {
+            let value = |text: &str| text.as_bytes().to_vec();
+            vec![
+                (value("map"), value(number)),
+                (value("map"), value("again")),
+                (value("empty"), value("")),
+            ]
+        };
+        guest.state.report = Some(Box::new(Report {
+            initial_metadata: map("4"),
+            trailing_metadata: map("5"),
+            headers: map("6"),
+            trailers: map("7"),
+            ..Report::default()
+        }));
+        guest
+    }
+
+    #[test]
+    fn what_a_call_was_answered_with_is_there_while_the_plugin_is_told_of_it() {
+        for guest in [FakeGuest::new(), with_headers()] {
+            let mut guest = with_report(guest);
+            for map in OF_CALLS {
+                let number = map.to_string();
+                let want = serialize(&[("map", &number), ("map", "again"), ("empty", "")]);
+                let len = want.len() as u32;
+                assert_eq!(get(&mut guest, PAIRS, &[map]), (Status::Ok, want));
+                assert_eq!(size(&mut guest, map), (Status::Ok, len));
+                let found = (Status::Ok, number.into_bytes());
+                assert_eq!(value(&mut guest, map, "Map"), found);
+                assert_eq!(value(&mut guest, map, "empty"), (Status::Ok, vec![]));
+                let missing = value(&mut guest, map, "missing");
+                assert_eq!(missing, (Status::NotFound, vec![]));
+            }
+            guest.state.report = None;
+            for map in OF_CALLS {
+                assert_eq!(get(&mut guest, PAIRS, &[map]), (Status::Ok, vec![]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_call_was_answered_with_cannot_be_changed() {
+        let mut guest = with_report(with_headers());
+        for map in OF_CALLS {
+            let before = get(&mut guest, PAIRS, &[map]);
+            assert_eq!(change(&mut guest, map), [Status::BadArgument; 4]);
+            assert_eq!(get(&mut guest, PAIRS, &[map]), before);
+        }
+    }
+
+    #[test]
+    fn a_report_without_a_map_has_an_empty_one() {
+        let mut guest = FakeGuest::new();
+        guest.state.report = Some(Box::default());
+        for map in OF_CALLS {
+            assert_eq!(get(&mut guest, PAIRS, &[map]), (Status::Ok, vec![]));
+            assert_eq!(size(&mut guest, map), (Status::Ok, 0));
+        }
+        assert!(guest.calls.is_empty());
     }
 
     #[test]
@@ -408,7 +475,7 @@ mod tests {
     #[test]
     fn a_map_that_cannot_be_changed_is_a_bad_argument() {
         let mut guest = with_headers();
-        for map in UNKNOWN.into_iter().chain(NEVER_THERE) {
+        for map in UNKNOWN.into_iter().chain(NOT_THERE) {
             assert_eq!(change(&mut guest, map), [Status::BadArgument; 4]);
         }
         guest.stream.sent.set(true);

@@ -105,6 +105,7 @@ fn own<'a>(state: &'a VmState, path: &[u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::MAX_KEPT;
+    use crate::abi::calls::Report;
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::{LogLevel, Status};
 
@@ -168,6 +169,24 @@ mod tests {
             ] {
                 assert_eq!(set(&mut guest, path, b"other"), Status::NotFound);
                 assert_eq!(get(&mut guest, path), found(want));
+            }
+        }
+    }
+
+    #[test]
+    fn why_an_http_call_failed_is_there_while_the_plugin_is_told_of_it() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            for path in [&b"wasm\0http_call\0error"[..], b"wasm.http_call.error"] {
+                assert_eq!(get(&mut guest, path), not_found());
+                guest.state.report = Some(Box::default());
+                assert_eq!(get(&mut guest, path), not_found(), "it did not fail");
+                guest.state.report = Some(Box::new(Report {
+                    error: Some("connection refused".into()),
+                    ..Report::default()
+                }));
+                assert_eq!(get(&mut guest, path), found(b"connection refused"));
+                assert_eq!(set(&mut guest, path, b"other"), Status::NotFound);
+                guest.state.report = None;
             }
         }
     }

@@ -1,10 +1,11 @@
 use super::Answer;
 use crate::abi::guest::Vm;
 use crate::abi::types::Status;
+use crate::abi::vm::Asked;
 
 /// `proxy_register_shared_queue` (all versions).
 ///
-/// `InternalFailure` where there are too many queues, `InvalidMemoryAccess` for a pointer outside memory.
+/// `proxy_on_queue_ready` runs on the plugin context, soon, for each item that the queue gets from now on. `InternalFailure` where there are too many queues, `InvalidMemoryAccess` for a pointer outside memory.
 pub fn proxy_register_shared_queue(
     vm: &mut Vm<'_>,
     name_data: u32,
@@ -16,6 +17,11 @@ pub fn proxy_register_shared_queue(
     let id = state
         .host
         .register_shared_queue(&state.plugin.vm_id, name)?;
+    if let Some(root) = state.root_mut() {
+        root.has_queue = true;
+        let context = root.serial;
+        state.asked.push(Asked::Queue { context, id });
+    }
     vm.write_u32(return_queue_id, id)
 }
 
@@ -49,7 +55,9 @@ pub fn proxy_enqueue_shared_queue(
     value_size: u32,
 ) -> Answer {
     let (value, state) = vm.read_with_state(value_data, value_size)?;
-    Ok(state.host.enqueue_shared_queue(queue_id, value)?)
+    state.host.enqueue_shared_queue(queue_id, value)?;
+    state.asked.push(Asked::Item { id: queue_id });
+    Ok(())
 }
 
 /// `proxy_dequeue_shared_queue` (all versions).

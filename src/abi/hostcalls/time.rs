@@ -2,6 +2,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Answer;
 use crate::abi::guest::Vm;
+use crate::abi::vm::Asked;
 
 /// `proxy_get_current_time_nanoseconds` (all versions).
 ///
@@ -20,8 +21,11 @@ pub fn proxy_set_tick_period_milliseconds(vm: &mut Vm<'_>, tick_period: u32) -> 
     let state = vm.state();
     if let Some(root) = state.root_mut() {
         root.tick_period = tick_period;
-        let serial = root.serial;
-        state.new_ticks.push((serial, tick_period));
+        let asked = Asked::Ticks {
+            context: root.serial,
+            period: tick_period,
+        };
+        state.asked.push(asked);
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ impl FakeGuest {
         state.current = state.contexts.insert(ContextKind::Root(RootContext {
             config: b"config".as_slice().into(),
             tick_period: 0,
+            has_queue: false,
             serial: 7,
         }));
         Self {
