@@ -17,6 +17,7 @@ SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 
 TESTS_wasmtime := test-nginx test-nginx-trixie
 TESTS_wasmedge := test-nginx-wasmedge
+LIBRARIES := $(if $(WASM_VM),$(LIBRARY),$(WASMTIME_LIBRARY) $(WASMEDGE_LIBRARY))
 
 .PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt header guests soak bench install uninstall clean
 # Tests share a port.
@@ -32,12 +33,16 @@ $(WASMEDGE_LIBRARY): $(SOURCES)
 	WASM_VM=wasmedge ci/build.sh
 	@touch $@
 
+# make demo EXAMPLE=forward-auth, or tick-logger, shows another.
 demo: $(LIBRARY)
 	ci/deps.sh demo
-	ci/guests.sh add-header-assemblyscript add-header-rust
-	ci/demo.sh
+	ci/guests.sh $(or $(EXAMPLE),add-header-assemblyscript add-header-rust)
+	ci/demo.sh $(EXAMPLE)
 
-test: test-rust $(foreach vm,$(or $(WASM_VM),wasmtime wasmedge),$(TESTS_$(vm)))
+# What runs an nginx spends most of its time waiting, so the engines are tested side by side.
+test: test-rust $(LIBRARIES) guests
+	ci/deps.sh demo test
+	ci/lanes.sh $(foreach vm,$(or $(WASM_VM),wasmedge wasmtime),"$(TESTS_$(vm))")
 
 # With WasmEdge the tests of engines run on both.
 test-rust:
@@ -47,7 +52,7 @@ ifeq ($(WASM_VM),wasmtime)
 else
 	ci/deps.sh wasmedge
 	ci/cargo-wasmedge.sh test --locked
-	WASM_VM=wasmedge ci/cargo-wasmedge.sh test --locked --test plugin
+	WASM_VM=wasmedge ci/cargo-wasmedge.sh test --locked --test plugin --test calls
 endif
 
 guests:
@@ -67,7 +72,8 @@ test-nginx-trixie: $(WASMTIME_LIBRARY) guests
 test-nginx-wasmedge: $(WASMEDGE_LIBRARY) guests
 	ci/deps.sh demo test
 	WASM_VM=wasmedge WASMEDGE_AOT=off ci/t.sh
-	WASM_VM=wasmedge WASMEDGE_AOT=on ci/t.sh t/apisix.t t/guests/*.t t/lua/chain.t t/nginx/*.t t/plugin/*.t
+	WASM_VM=wasmedge WASMEDGE_AOT=on ci/t.sh t/apisix.t t/calls/http.t t/calls/pause.t t/guests/*.t t/lua/chain.t \
+		t/nginx/*.t t/plugin/*.t
 	WASM_VM=wasmtime PROXY_WASM_LIB_DIR=$(abspath $(dir $(WASMEDGE_LIBRARY))) ci/t.sh t/lua/chain.t t/nginx/engines.t
 
 lint:

@@ -32,10 +32,11 @@ load() {
     command -v wrk >/dev/null || apt_install wrk
 }
 
-# What Test::Nginx uses.
+# What Test::Nginx uses, and what the servers that plugins call do.
 test() {
     apt_install perl procps libtest-base-perl libtest-longstring-perl libtext-diff-perl \
-        liblist-moreutils-perl libhttp-message-perl liburi-perl libwww-perl libipc-run-perl
+        liblist-moreutils-perl libhttp-message-perl liburi-perl libwww-perl libipc-run-perl \
+        openssl python3 python3-grpcio
 }
 
 lint() {

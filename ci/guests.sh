@@ -3,6 +3,7 @@
 # where that is older than its sources.
 #
 #   t/plugins/NAME/{Cargo.toml,go.mod,*.c}    NAME
+#   examples/EXAMPLE                          EXAMPLE
 #   examples/EXAMPLE/rust                     EXAMPLE-rust
 #   examples/EXAMPLE/assemblyscript           EXAMPLE-assemblyscript
 
@@ -95,7 +96,7 @@ c_guest() {
 }
 
 rust_guests t/plugins t/plugins/*/Cargo.toml
-rust_guests examples examples/*/rust/Cargo.toml
+rust_guests examples examples/*/Cargo.toml examples/*/rust/Cargo.toml
 for file in examples/*/assemblyscript/package.json; do
     assemblyscript_guest "$(dirname "$file")"
 done

@@ -1,9 +1,22 @@
 # shellcheck shell=bash
 # Runs an nginx of one's own for the scripts that source this: `start_nginx TEMPLATE NAME` sets PORT, PREFIX_DIR and WORKER, and the
-# nginx stops with the script.
+# nginx stops with the script. `start_upstream NAME` starts one that plugins call, and sets UPSTREAM and GRPC_UPSTREAM.
 
 # shellcheck source=ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+MASTERS=()
+
+# One that the system says is free.
+free_port() {
+    perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)) or die;
+        print((sockaddr_in(getsockname(S)))[0])'
+}
+
+stop_nginx() {
+    kill "${MASTERS[@]}" 2>/dev/null || true
+    wait "${MASTERS[@]}" 2>/dev/null || true
+}
 
 start_nginx() {
     local template=$1 name=$2 modules='' module master
@@ -13,9 +26,8 @@ start_nginx() {
     rm -rf "$PREFIX_DIR"
     mkdir -p "$PREFIX_DIR"
 
-    # One that the system says is free.
-    PORT=$(perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)) or die;
-        print((sockaddr_in(getsockname(S)))[0])')
+    PORT=$(free_port)
+    GRPC_PORT=$(free_port)
 
     for module in $NGINX_LOAD_MODULES "$LIBRARY_DIR/libresty_proxy_wasm.so"; do
         modules+="load_module $module;\\n"
@@ -23,8 +35,8 @@ start_nginx() {
     # Started by root, the workers could not read a checkout in a private home.
     [[ $EUID != 0 ]] || modules="user root;\\n$modules"
 
-    sed -e "s|@LOAD_MODULES@|$modules|" -e "s|@PORT@|$PORT|" -e "s|@ROOT@|$ROOT|g" \
-        -e "s|@GUEST@|${GUEST-}|" \
+    sed -e "s|@LOAD_MODULES@|$modules|" -e "s|@PORT@|$PORT|" -e "s|@GRPC_PORT@|$GRPC_PORT|" -e "s|@ROOT@|$ROOT|g" \
+        -e "s|@GUEST@|${GUEST-}|" -e "s|@UPSTREAM@|${UPSTREAM-}|" -e "s|@GRPC_UPSTREAM@|${GRPC_UPSTREAM-}|" \
         -e "s|@LUA_PATH@|$LUA_PATH_PREFIX$ROOT/lib/?.lua|" \
         -e "s|@LUA_CPATH@|$LUA_CPATH_PREFIX$LIBRARY_DIR/?.so|" \
         -e "s|wasm_vm wasmtime;|wasm_vm $WASM_VM;|" \
@@ -33,8 +45,8 @@ start_nginx() {
     say "$name on $("$NGINX_BINARY" -v 2>&1 | sed 's/.*: //'), $WASM_VM"
     "$NGINX_BINARY" -p "$PREFIX_DIR" -c "$PREFIX_DIR/nginx.conf" -e "$PREFIX_DIR/error.log" &
     master=$!
-    # shellcheck disable=SC2064 # the process is this one's
-    trap "kill $master 2>/dev/null; wait $master 2>/dev/null || true" EXIT
+    MASTERS+=("$master")
+    trap stop_nginx EXIT
     for _ in {1..100}; do
         curl -s -o /dev/null "http://127.0.0.1:$PORT/d" && break
         kill -0 "$master" 2>/dev/null || { cat "$PREFIX_DIR/error.log" >&2; die "nginx did not start"; }
@@ -43,6 +55,15 @@ start_nginx() {
     # shellcheck disable=SC2034 # for those who source this
     WORKER=$(pgrep -P "$master" | head -n1)
 }
+
+start_upstream() {
+    start_nginx benches/upstream.conf "$1"
+    UPSTREAM="127.0.0.1:$PORT"
+    GRPC_UPSTREAM="127.0.0.1:$GRPC_PORT"
+}
+
+# connections: how many the upstream has accepted, with the one that asks.
+connections() { curl -s "http://$UPSTREAM/connections"; }
 
 # resident KB of the worker
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$WORKER/status"; }

@@ -421,7 +421,7 @@ impl Stream {
         if may_be_resumed {
             let left = self.waiting().pause.saturating_sub(paused.since.elapsed());
             if !left.is_zero() {
-                if others {
+                if others && !state.watchers.contains(&self.id) {
                     state.watchers.push(self.id);
                 }
                 return Some(left);

@@ -15,6 +15,8 @@ on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/ "a b=c") "" () 100
 on_request_headers http_call 127.0.0.1:1 (:method=GET :path=/) "" () -1
 --- response_body
 hello
+--- error_log_allowed
+--- log_of: on_
 --- log
 on_configure http_call -> 0 1
 on_request_headers http_call -> 0 2

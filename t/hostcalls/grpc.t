@@ -14,6 +14,8 @@ on_request_headers grpc_stream "" service method ()
 on_configure grpc_call 127.0.0.1:1 service method (x=y) "" 100
 --- response_body
 hello
+--- error_log_allowed
+--- log_of: on_
 --- log
 on_configure grpc_call -> 0 1
 on_request_headers grpc_call -> 0 2

@@ -8,7 +8,7 @@
 #   my @lines = $server->log(qr/.../);
 #
 # Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after
-# require), init_worker, location (more of the server), workers, master,
+# require), init_worker, location (more of the server), workers, master, user (of the workers, where the test runs as root),
 # load_module (0 for none), require (0 for none), level.
 #
 # It stops, and leaves nothing, when the object goes.
@@ -47,13 +47,13 @@ sub configure {
     my ($self, %parts) = @_;
     my %conf = (
         main => '', http => '', init => '', init_worker => '', location => '', workers => 1, master => 'on',
-        load_module => 1, require => 1, vm => $vm, level => 'info', cpath => "$library/?.so", %parts,
+        load_module => 1, require => 1, vm => $vm, level => 'info', user => 'root', cpath => "$library/?.so", %parts,
     );
     $self->{master} = $conf{master};
     my @modules = grep { $_ ne $file } split ' ', $ENV{TEST_NGINX_LOAD_MODULES} // '';
     push @modules, $file if $conf{load_module};
     my $modules = join '', map { "load_module $_;\n" } @modules;
-    my $user = $> == 0 ? "user root;\n" : '';
+    my $user = $> == 0 ? "user $conf{user};\n" : '';
     my $require = $conf{require} ? 'wasm = require("resty.proxy-wasm")' : '';
     my $directive = '';
     if ($conf{vm} && $conf{load_module}) {

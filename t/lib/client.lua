@@ -1,4 +1,4 @@
--- A client for requests that a test's Lua sends to its own server, one connection each.
+-- A client for requests that a test's Lua sends to its own server, one connection each, and a look at the server's log.
 
 
 local _M = {}
@@ -53,11 +53,11 @@ function _M.parse(text, method)
 end
 
 
--- Sends text and gives everything that comes back until the server closes the connection.
-function _M.send(text)
+-- Sends text and gives everything that comes back until the server (by default this one) closes the connection.
+function _M.send(text, port)
     local socket = ngx.socket.tcp()
     socket:settimeout(10000)
-    assert(socket:connect("127.0.0.1", ngx.var.server_port))
+    assert(socket:connect("127.0.0.1", port or ngx.var.server_port))
     assert(socket:send(text))
     local answer, err, partial = socket:receive("*a")
     socket:close()
@@ -110,6 +110,49 @@ function _M.request(line, headers, body)
     end
 
     return _M.parse(_M.send(text .. "\r\n" .. (body or "")), method)
+end
+
+
+-- The body that another server has at a path.
+function _M.body(port, path)
+    return _M.parse(_M.send("GET " .. path .. " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port)).body
+end
+
+
+-- Waits, up to 5 seconds, until condition() holds. Says whether it does.
+function _M.wait_for(condition)
+    for _ = 1, 500 do
+        if condition() then
+            return true
+        end
+
+        ngx.sleep(0.01)
+    end
+
+    return false
+end
+
+
+-- Waits, up to 5 seconds, until n lines of the error log (1) match. Says whether they do, and how many if not.
+function _M.logged(pattern, n)
+    local found
+
+    local all = _M.wait_for(function()
+        found = 0
+        for line in io.lines(ngx.config.prefix() .. "logs/error.log") do
+            if line:find(pattern) then
+                found = found + 1
+            end
+        end
+
+        return found >= (n or 1)
+    end)
+
+    if not all then
+        return false, found
+    end
+
+    return true
 end
 
 

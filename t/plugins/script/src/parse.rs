@@ -22,6 +22,16 @@ enum Guard {
     End,
     More,
     Nth(u32),
+    /// In a call's callback: of the call with this label.
+    Of(String),
+}
+
+/// What guards ask of a run of a callback.
+pub struct Occasion {
+    pub callback: &'static str,
+    /// How often the callback ran on this context, this time included.
+    pub nth: u32,
+    pub end_of_stream: Option<bool>,
 }
 
 pub struct Line {
@@ -59,13 +69,14 @@ pub fn script(text: &[u8]) -> Script {
 }
 
 impl Line {
-    /// Whether the line is meant for the `nth` call of `callback` on a context.
-    pub fn runs_in(&self, callback: &str, nth: u32, end_of_stream: Option<bool>) -> bool {
-        (self.callback == callback || self.callback == "on_*")
+    /// Whether the line is meant for `occasion`; `answers` says whether that is about the call with a label.
+    pub fn runs_in(&self, occasion: &Occasion, answers: impl Fn(&str) -> bool) -> bool {
+        (self.callback == occasion.callback || self.callback == "on_*")
             && self.guards.iter().all(|guard| match guard {
-                Guard::End => end_of_stream == Some(true),
-                Guard::More => end_of_stream == Some(false),
-                Guard::Nth(wanted) => *wanted == nth,
+                Guard::End => occasion.end_of_stream == Some(true),
+                Guard::More => occasion.end_of_stream == Some(false),
+                Guard::Nth(wanted) => *wanted == occasion.nth,
+                Guard::Of(label) => answers(label),
             })
     }
 }
@@ -104,6 +115,7 @@ fn guard(text: &str) -> Result<Guard, String> {
     match text {
         "end" => Ok(Guard::End),
         "more" => Ok(Guard::More),
+        _ if text.starts_with("of:") => Ok(Guard::Of(text["of:".len()..].into())),
         _ => text
             .parse()
             .map(Guard::Nth)

@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::arguments::{Arguments, parsed};
 use crate::guest_memory;
 use crate::hostcalls::{self, Hostcall};
-use crate::parse::{self, Char, Line, Script};
+use crate::parse::{self, Char, Line, Occasion, Script};
 use crate::{show, wasi};
 
 #[derive(Default)]
@@ -57,17 +57,21 @@ pub fn callback(name: &'static str, args: &[u32], default: u32) -> u32 {
     }
 
     let (script, nth) = STATE.with_borrow_mut(|state| state.enter(name, id));
+    let occasion = Occasion {
+        callback: name,
+        nth,
+        end_of_stream: end_of_stream(name, args),
+    };
     let mut frame = Frame {
         callback: name,
         args,
         effective: id,
         returns: default,
     };
-    for line in script
-        .lines
-        .iter()
-        .filter(|line| line.runs_in(name, nth, end_of_stream(name, args)))
-    {
+    for line in &script.lines {
+        if !line.runs_in(&occasion, |label| frame.answers(label)) {
+            continue;
+        }
         if let Err(why) = frame.run(line) {
             show::error(&format!("{name} {}: {why}", line.command));
         }
@@ -196,6 +200,10 @@ impl Frame<'_> {
                     hostcalls::find("set_effective_context").ok_or("no such hostcall")?;
                 self.hostcall(hostcall, vec![id], line)?.show()
             }
+            "resume" => match self.resume(line)? {
+                0 => return Ok(()),
+                status => format!("-> {status}"),
+            },
             "raw" => {
                 let wanted = arguments.text()?;
                 let wanted = String::from_utf8_lossy(&wanted);
@@ -319,6 +327,29 @@ impl Frame<'_> {
         Ok(())
     }
 
+    /// Lets the request that a call's callback is about go on. The status is the first that is not 0.
+    fn resume(&mut self, line: &Line) -> Result<u32, String> {
+        let caller = self.named("caller")?;
+        let caller = parsed(&caller).ok_or("not a number")?;
+        let (name, inputs) = if cfg!(feature = "abi-0-1-0") {
+            ("continue_request", vec![])
+        } else {
+            ("continue_stream", vec![0])
+        };
+        for (name, inputs) in [
+            ("set_effective_context", vec![caller]),
+            (name, inputs),
+            ("set_effective_context", vec![self.args[0].into()]),
+        ] {
+            let hostcall = hostcalls::find(name).ok_or("no such hostcall")?;
+            let answer = self.hostcall(hostcall, inputs, line)?;
+            if answer.status != 0 {
+                return Ok(answer.status);
+            }
+        }
+        Ok(0)
+    }
+
     /// Makes a hostcall and keeps what it returned for `%last`, `%value`, `%LABEL` and `%caller`.
     fn hostcall(
         &mut self,
@@ -354,6 +385,19 @@ impl Frame<'_> {
             }
         });
         Ok(answer)
+    }
+
+    /// Whether this is the callback of the call whose id was kept as `label`.
+    fn answers(&self, label: &str) -> bool {
+        family(self.callback.trim_start_matches("on_")).is_some()
+            && self.args.get(1).is_some_and(|id| {
+                STATE.with_borrow(|state| {
+                    state
+                        .labels
+                        .get(label)
+                        .is_some_and(|kept| *kept == id.to_string().into_bytes())
+                })
+            })
     }
 
     /// What `%NAME` stands for.
