@@ -6,10 +6,12 @@ use resty_proxy_wasm::abi::Callbacks;
 use resty_proxy_wasm::abi::imports::{HOSTCALLS, Hostcall};
 use resty_proxy_wasm::abi::types::AbiVersion;
 use resty_proxy_wasm::abi::wasi;
-use resty_proxy_wasm::nginx::{ATTRIBUTES, Source};
+use resty_proxy_wasm::nginx::{ATTRIBUTES, Directive, Source};
 
 const ABI: &str = include_str!("../docs/abi.md");
+const CALLS: &str = include_str!("../docs/calls.md");
 const PROPERTIES: &str = include_str!("../docs/properties.md");
+const README: &str = include_str!("../README.md");
 
 /// What follows a heading, until the next one of that level or above.
 fn section<'a>(text: &'a str, heading: &str) -> &'a str {
@@ -156,4 +158,22 @@ fn links_lead_to_a_heading() {
             });
         assert!(found, "{link}");
     }
+}
+
+#[test]
+fn every_directive_has_a_section_and_those_about_calls_a_row() {
+    let directives = Directive::ALL.map(|directive| directive.name().to_str().unwrap());
+    let headings = section(README, "## Directives").lines();
+    assert_same(
+        headings.filter_map(|line| line.strip_prefix("### ")),
+        directives.into_iter(),
+    );
+    let documented = rows(section(CALLS, "## For operators"), |n| {
+        n.starts_with("wasm_")
+    });
+    let about_calls = |name: &&str| name.starts_with("wasm_call_") || *name == "wasm_pause_timeout";
+    assert_same(
+        documented.keys().copied(),
+        directives.into_iter().filter(about_calls),
+    );
 }

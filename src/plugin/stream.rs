@@ -205,14 +205,24 @@ impl Stream {
         };
         let count = self.http.header_count(HeaderMap::Response) as u32;
         let end = u32::from(self.http.response_has_no_body());
-        // nginx has no way to hold back response headers: a pause only means that the body will be waited for, and that is
-        // what the body callback says again.
-        self.run(
+        let value = self.run(
             "proxy_on_response_headers",
             Some(func),
             Phase::ResponseHeaders,
             &[self.id, count, end],
         )?;
+        // There is no way to hold a response. Most that pause one do so to see its body, and that is what the body callback says
+        // again.
+        if Action::from_headers(self.abi(), value) != Action::Continue
+            && !self.take_continue(Side::Response)?
+            && self
+                .vm
+                .with_state(|state| state.calls.awaits_answer(self.id))?
+        {
+            self.warn(
+                "proxy_on_response_headers paused with calls out, but a response cannot be held, it goes on",
+            );
+        }
         Ok(())
     }
 
