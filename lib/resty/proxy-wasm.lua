@@ -11,6 +11,7 @@ local cdefs = require "resty.proxy-wasm.cdefs"
 local background = require "resty.proxy-wasm.background"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
+local setup = require "resty.proxy-wasm.setup"
 
 
 base.allows_subsystem("http")
@@ -63,70 +64,8 @@ local _M = {
 }
 
 
--- the directive that says what each option of setup() does
-local DIRECTIVES = {
-    vm = "wasm_vm",
-    wasmedge_aot = "wasmedge_aot",
-    memory_limit = "wasm_memory_limit",
-    deadline = "wasm_deadline",
-    pause_timeout = "wasm_pause_timeout",
-    call_limit = "wasm_call_limit",
-    call_timeout = "wasm_call_timeout",
-    call_max_headers = "wasm_call_max_headers",
-    call_max_body = "wasm_call_max_body",
-    call_ssl_verify = "wasm_call_ssl_verify",
-    call_ssl_trusted_certificate = "wasm_call_ssl_trusted_certificate",
-    call_http2 = "wasm_call_http2",
-    call_wait = "wasm_call_wait",
-}
-
-
--- Sets what directives would set. To be called before load(), in init_by_lua*.
---
--- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
--- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
--- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
--- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s). To start and to be configured a
--- plugin has 10s, or as long as that if it is more.
--- opts.pause_timeout: how long a plugin may hold a request while no answer is due to it, as the directive wasm_pause_timeout (60s).
--- opts.call_limit, call_timeout, call_max_headers, call_max_body, call_ssl_verify, call_ssl_trusted_certificate, call_http2 and
--- call_wait: what holds for calls to other services, as the directives of these names after "wasm_".
--- opts.resolve: a function that is asked where each call goes. It gets the name of an upstream and returns another, of the forms
--- that there are; or nil for the name itself; or nil and why the call is to fail. It runs in a light thread, so it may yield.
---
--- Returns true, or nil and an error. Raises an error on an unknown option.
-function _M.setup(opts)
-    if type(opts) ~= "table" then
-        error("bad options: table expected, got " .. type(opts), 2)
-    end
-
-    for name, word in pairs(opts) do
-        if name == "resolve" then
-            if type(word) ~= "function" then
-                error("bad option \"resolve\": function expected, got " .. type(word), 2)
-            end
-
-        elseif not DIRECTIVES[name] then
-            error("unknown option \"" .. tostring(name) .. "\"", 2)
-
-        elseif type(word) ~= "string" then
-            error("bad option \"" .. name .. "\": string expected, got " .. type(word), 2)
-        end
-    end
-
-    for name, word in pairs(opts) do
-        local directive = DIRECTIVES[name]
-        if directive and lib.proxy_wasm_setting(directive, #directive, word, #word, error_buffer()) ~= 0 then
-            return nil, error_text()
-        end
-    end
-
-    if opts.resolve then
-        background.set_resolver(opts.resolve)
-    end
-
-    return true
-end
+-- See resty.proxy-wasm.setup.
+_M.setup = setup.setup
 
 
 -- Makes the plugins that were loaded and configured in init_by_lua* ready in this worker, so that they tick and call without waiting for

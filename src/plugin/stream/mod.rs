@@ -1,15 +1,17 @@
+mod wait;
+
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Error, PluginContext, Vm, Waiting};
+use super::{Error, PluginContext, Vm};
 use crate::abi::contexts::{ContextKind, StreamContext};
 use crate::abi::host::{HeaderMap, HttpStream};
 use crate::abi::log;
-use crate::abi::types::AbiVersion;
-use crate::abi::types::LogLevel;
-use crate::abi::vm::{Phase, VmState};
+use crate::abi::types::{AbiVersion, LogLevel};
+use crate::abi::vm::Phase;
 use crate::abi::{Action, Body};
+use wait::{Last, Paused};
 
 /// What becomes of the body, or the chunk of it, that a plugin was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,25 +37,6 @@ pub struct Stream {
     reported: Cell<bool>,
 }
 
-/// The plugin holds the request.
-#[derive(Clone, Copy)]
-struct Paused {
-    since: Instant,
-    /// The same, counted in calls.
-    moment: u64,
-}
-
-/// The last callback of the request, for what is to be done once the request goes on.
-#[derive(Clone, Copy)]
-enum Last {
-    Headers {
-        body_follows: bool,
-        /// The plugin has said that it waits for the body.
-        body_first: bool,
-    },
-    Body(Shown),
-}
-
 /// A body, or a chunk of it, that the plugin was shown.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -63,9 +46,6 @@ struct Shown {
     /// The plugin keeps it: nothing of it goes on.
     taken: bool,
 }
-
-/// For waits that something else ends.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Which of the two bodies.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,30 +151,6 @@ impl Stream {
         self.go_on(out)
     }
 
-    /// What became of the request's calls is told to the plugin, or time is up, or the request was woken.
-    ///
-    /// # Errors
-    /// A callback trapped, or the VM had before. What was held back is in `out`.
-    pub fn resume(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
-        self.with_context(|context| context.parked = false)?;
-        let result = self.empty_inbox().and_then(|()| {
-            if self.take_continue(Side::Request)? {
-                self.set_paused(false)?;
-            }
-            self.settle()
-        });
-        match result {
-            Ok(()) => self.go_on(out),
-            Err(error) => {
-                self.wait.set(None);
-                if let Last::Body(_) = self.last.get() {
-                    self.with_body(Side::Request, |body| body.take_into(out))?;
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// `proxy_on_response_headers`.
     ///
     /// # Errors
@@ -259,18 +215,6 @@ impl Stream {
                 LogLevel::Error,
                 &format!("context {} was not deleted: {error}", self.id),
             );
-        }
-    }
-
-    /// What came too late for the request to act on: a plugin may count its calls.
-    fn tell_the_rest(&self) {
-        let rest = self.with_context(|context| {
-            context.abandoned = std::mem::take(&mut context.parked);
-            std::mem::take(&mut context.inbox)
-        });
-        for (token, event) in rest.into_iter().flatten() {
-            // What fails has been logged.
-            let _ = self.vm.on_call(token, event);
         }
     }
 
@@ -364,123 +308,6 @@ impl Stream {
         })
     }
 
-    /// What goes on after the last callback of the request. Nothing does while it waits.
-    fn go_on(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
-        match self.last.get() {
-            _ if self.wait.get().is_some() => Ok(BodyOutcome::Hold),
-            Last::Headers { .. } => Ok(BodyOutcome::Pass),
-            Last::Body(shown) => {
-                let paused = self.is_paused();
-                if shown.end_of_stream {
-                    self.set_paused(false)?;
-                }
-                self.body_outcome(Side::Request, paused, shown, out)
-            }
-        }
-    }
-
-    /// Tells the plugin what has become of its calls while the request waited.
-    fn empty_inbox(&self) -> Result<(), Error> {
-        while !self.http.is_over()
-            && let Some((token, event)) = self.with_context(|context| context.inbox.pop_front())?
-        {
-            self.vm.on_call(token, event)?;
-        }
-        if self.vm.is_usable() {
-            return Ok(());
-        }
-        self.poisoned("the request cannot go on");
-        Err(Error::Poisoned)
-    }
-
-    /// Decides whether the request waits.
-    fn settle(&self) -> Result<(), Error> {
-        let wait = if self.http.is_over() {
-            None
-        } else {
-            self.vm.with_state(|state| self.reason_to_wait(state))?
-        };
-        self.wait.set(wait);
-        if wait.is_some() {
-            self.with_context(|context| context.parked = true)?;
-        }
-        Ok(())
-    }
-
-    fn reason_to_wait(&self, state: &mut VmState) -> Option<Duration> {
-        let Some(paused) = self.paused.get() else {
-            let waits = self.waiting().for_calls && state.calls.awaits_http(self.id);
-            return waits.then_some(LONGEST_WAIT);
-        };
-        if state.calls.awaits_answer(self.id) {
-            // It ends with the call's own timeout.
-            return Some(LONGEST_WAIT);
-        }
-        let (body_may_resume, body_first) = match self.last.get() {
-            Last::Headers {
-                body_follows,
-                body_first,
-            } => (body_follows, body_follows && body_first),
-            Last::Body(shown) => (!shown.end_of_stream, !shown.end_of_stream),
-        };
-        // What another request called for before may be what this one waits for, too. What is called for later is not: with other
-        // requests coming in, this one would wait for ever.
-        let others = !body_first && state.calls.answer_is_due(paused.moment);
-        let may_be_resumed =
-            others || state.calls.has_stream(self.id) || !body_may_resume && state.acts_by_itself();
-        if may_be_resumed {
-            let left = self.waiting().pause.saturating_sub(paused.since.elapsed());
-            if !left.is_zero() {
-                if others && !state.watchers.contains(&self.id) {
-                    state.watchers.push(self.id);
-                }
-                return Some(left);
-            }
-        }
-        if !body_may_resume {
-            self.release(may_be_resumed);
-        }
-        None
-    }
-
-    /// A paused request goes on though the plugin did not say so.
-    fn release(&self, waited: bool) {
-        self.paused.set(None);
-        let what = match self.last.get() {
-            Last::Headers { .. } => "proxy_on_request_headers paused the request",
-            Last::Body(shown) if shown.taken => return,
-            Last::Body(_) => "proxy_on_request_body paused at the end of the body",
-        };
-        self.warn(&if waited {
-            format!(
-                "{what} and did not resume it in {:?}, it goes on",
-                self.waiting().pause
-            )
-        } else {
-            format!("{what} with nothing outstanding that could resume it, it goes on")
-        });
-    }
-
-    fn waiting(&self) -> Waiting {
-        self.context.plugin().waiting
-    }
-
-    fn set_paused(&self, paused: bool) -> Result<(), Error> {
-        if !paused {
-            self.paused.set(None);
-        } else if self.paused.get().is_none() {
-            self.paused.set(Some(Paused {
-                since: Instant::now(),
-                moment: self.vm.with_state(|state| state.calls.now())?,
-            }));
-        }
-        Ok(())
-    }
-
-    fn warn(&self, text: &str) {
-        self.log(LogLevel::Warn, text);
-    }
-
     /// Says once that the VM is lost.
     fn poisoned(&self, what: &str) {
         if !self.reported.replace(true) {
@@ -500,6 +327,10 @@ impl Stream {
             self.poisoned(&format!("{name} cannot run"));
         }
         Ok(result?.unwrap_or(0))
+    }
+
+    fn warn(&self, text: &str) {
+        self.log(LogLevel::Warn, text);
     }
 
     fn log(&self, level: LogLevel, message: &str) {
