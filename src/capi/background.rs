@@ -45,8 +45,7 @@ thread_local! {
 struct State {
     /// Calls were made since somebody last looked.
     called: Cell<bool>,
-    /// Lua listens.
-    listening: Cell<bool>,
+    listening: Cell<Listening>,
     /// A request has a plugin that may leave something to do at its end.
     keep: Cell<bool>,
     /// Lua looks for that.
@@ -62,11 +61,33 @@ struct State {
     name: RefCell<Vec<u8>>,
 }
 
+/// Whether Lua listens for what becomes of calls.
+#[derive(Clone, Copy)]
+enum Listening {
+    No,
+    /// It was asked to. A timer that there is no room for is dropped without a word to us.
+    Asked(Instant),
+    Yes,
+}
+
+/// How long Lua may take to begin to listen before it is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Listening {
+    fn is_due(self) -> bool {
+        match self {
+            Self::No => true,
+            Self::Asked(when) => when.elapsed() > PATIENCE,
+            Self::Yes => false,
+        }
+    }
+}
+
 impl State {
     const fn new() -> Self {
         Self {
             called: Cell::new(false),
-            listening: Cell::new(false),
+            listening: Cell::new(Listening::No),
             keep: Cell::new(false),
             keeping: Cell::new(false),
             running: Cell::new(false),
@@ -97,7 +118,7 @@ pub fn asks_for_names() -> bool {
 pub fn has_tasks() -> bool {
     background::has_ticks()
         || STATE.with(|state| {
-            (state.called.get() && (!state.listening.get() || state.asks.get()))
+            (state.called.get() && (state.asks.get() || state.listening.get().is_due()))
                 || (state.keep.get() && !state.keeping.get())
                 || (background::has_items() && !state.running.get())
         })
@@ -137,10 +158,10 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
         return TASK_RESOLVE;
     }
     STATE.with(|state| {
-        if state.called.take() && !state.listening.get() {
+        if state.called.get() && state.listening.get().is_due() {
             // With one process for all, nobody could do so while it read the configuration.
             calls::start();
-            state.listening.set(true);
+            state.listening.set(Listening::Asked(Instant::now()));
             return TASK_LISTEN;
         }
         if state.keep.take() && !state.keeping.replace(true) {
@@ -148,6 +169,9 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
         }
         if background::has_items() && !state.running.replace(true) {
             return TASK_RUN;
+        }
+        if let Listening::Yes = state.listening.get() {
+            state.called.set(false);
         }
         0
     })
@@ -169,18 +193,26 @@ pub unsafe extern "C" fn proxy_wasm_worker_listen(
     errbuf: *mut c_char,
     errlen: *mut usize,
 ) -> c_int {
-    guard(-1, || match listen() {
-        Ok((listener, socket)) => {
-            worker::with_given_out(|out| {
-                out.text = socket.to_string_lossy().into_owned();
-                // SAFETY: the caller says that it is writable.
-                unsafe { *path = ProxyWasmStr::new(out.text.as_bytes()) };
-            });
-            STATE.with(|state| state.listener.replace(Some((listener, socket))));
-            0
+    guard(-1, || {
+        STATE.with(|state| {
+            state.called.set(false);
+            state.listening.set(Listening::Yes);
+        });
+        match listen() {
+            Ok((listener, socket)) => {
+                worker::with_given_out(|out| {
+                    out.text = socket.to_string_lossy().into_owned();
+                    // SAFETY: the caller says that it is writable.
+                    unsafe { *path = ProxyWasmStr::new(out.text.as_bytes()) };
+                });
+                STATE.with(|state| state.listener.replace(Some((listener, socket))));
+                0
+            }
+            // SAFETY: the caller says so of the error buffer.
+            Err(error) => unsafe {
+                fail(&format!("no socket for answers: {error}"), errbuf, errlen)
+            },
         }
-        // SAFETY: the caller says so of the error buffer.
-        Err(error) => unsafe { fail(&format!("no socket for answers: {error}"), errbuf, errlen) },
     })
 }
 
@@ -321,7 +353,7 @@ pub extern "C" fn proxy_wasm_worker_hang_up() {
             egress.outstanding()
         });
         STATE.with(|state| {
-            state.listening.set(false);
+            state.listening.set(Listening::No);
             state.called.set(outstanding.unwrap_or(0) > 0);
         });
     });

@@ -477,6 +477,7 @@ ngx.say(logged("answer"))
 true
 --- wasm_log
 script: on_response_headers http_call -> 0 1
+script: proxy_on_response_headers paused with calls out, but a response cannot be held, it goes on
 script: body
 script: answer
 

@@ -16,6 +16,7 @@ local band = bit.band
 local ffi_str = ffi.string
 local find = string.find
 local lower = string.lower
+local min = math.min
 local log = ngx.log
 local ngx = ngx
 local pairs = pairs
@@ -35,6 +36,9 @@ local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
 
 -- nginx closes the connection without a response
 local CLOSE = 444
+
+-- after so many seconds without a word a request that waits looks itself, should nobody listen
+local SILENCE = 5
 
 local GRPC_UNKNOWN = 2
 local GRPC_BY_STATUS = {
@@ -250,7 +254,11 @@ local function wait(context, r)
     local seconds = outcome.wait / 1000
 
     lib.proxy_wasm_request_park(r, sema.sem)
-    sema:wait(seconds)
+
+    if not sema:wait(min(seconds, SILENCE)) then
+        lib.proxy_wasm_worker_events()
+        attend()
+    end
 
     local rc = lib.proxy_wasm_stream_resume(context, r, sema.sem, outcome)
     give_back(sema)
