@@ -39,8 +39,8 @@ thread_local! {
     static CONTEXTS: RefCell<HashMap<u32, Weak<PluginContext>, FxBuildHasher>> = RefCell::default();
     /// With the generation of the process that they were asked for in: another has timers of its own.
     static TICKS: RefCell<VecDeque<(u32, Tick)>> = RefCell::default();
-    /// The plugin context that each queue's items are told to.
-    static QUEUES: RefCell<HashMap<u32, u32, FxBuildHasher>> = RefCell::default();
+    /// The plugin contexts that have registered each queue; the last that is still there is told of its items.
+    static QUEUES: RefCell<HashMap<u32, Vec<u32>, FxBuildHasher>> = RefCell::default();
     /// Queues, once for each item, as [`TICKS`].
     static ITEMS: RefCell<VecDeque<(u32, u32)>> = RefCell::default();
 }
@@ -78,7 +78,11 @@ pub(super) fn ask(asked: Asked) {
             ticks.push_back((generation, Tick { context, period }));
         }),
         Asked::Queue { context, id } => {
-            QUEUES.with_borrow_mut(|queues| queues.insert(id, context));
+            QUEUES.with_borrow_mut(|queues| {
+                let contexts = queues.entry(id).or_default();
+                contexts.retain(|known| *known != context);
+                contexts.push(context);
+            });
         }
         Asked::Item { id } => ITEMS.with_borrow_mut(|items| items.push_back((generation, id))),
     }
@@ -93,11 +97,18 @@ pub fn has_items() -> bool {
 pub fn run_queues() {
     // What is added meanwhile waits for the next time: a plugin that fills its own queue must not hold up the worker.
     for (generation, id) in ITEMS.take() {
-        let context = QUEUES.with_borrow(|queues| queues.get(&id).copied());
-        if generation == process::generation()
-            && let Some(context) = context
-        {
-            run_on(context, "proxy_on_queue_ready", |c| c.on_queue_ready, &[id]);
+        if generation != process::generation() {
+            continue;
+        }
+        let last = || QUEUES.with_borrow(|queues| queues.get(&id)?.last().copied());
+        while let Some(context) = last() {
+            if run_on(context, "proxy_on_queue_ready", |c| c.on_queue_ready, &[id]) {
+                break;
+            }
+            QUEUES.with_borrow_mut(|queues| {
+                let contexts = queues.entry(id).or_default();
+                contexts.retain(|known| *known != context);
+            });
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::abi::calls::{Call, CallKind, Report};
 use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::{CallEvent, Host};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Phase, PluginInfo, VmState};
+use crate::abi::vm::{Asked, Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
 use crate::engine::{Func, Instance, Template, Trap};
 
@@ -185,7 +185,12 @@ impl Vm {
         self.poisoned.set(true);
         state.report = None;
         state.since = None;
-        state.asked.clear();
+        for asked in state.asked.drain(..) {
+            // The item is in its queue, whatever came after.
+            if let Asked::Item { .. } = asked {
+                background::ask(asked);
+            }
+        }
         state.cancel_calls(|_| true);
         for stream in state.contexts.streams() {
             stream.wake();

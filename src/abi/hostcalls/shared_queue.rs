@@ -78,6 +78,7 @@ pub fn proxy_dequeue_shared_queue(
 mod tests {
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
+    use crate::abi::vm::Asked;
 
     fn register(guest: &mut FakeGuest, name: &[u8]) -> (Status, u64) {
         let [name, size] = guest.string(name);
@@ -133,12 +134,39 @@ mod tests {
     }
 
     #[test]
+    fn the_plugin_context_is_to_learn_of_each_item() {
+        for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
+            assert!(!guest.state.acts_by_itself());
+            let (_, id) = register(&mut guest, b"queue");
+            let queue = Asked::Queue { context: 7, id: 1 };
+            assert_eq!(guest.state.asked, [queue]);
+            assert!(guest.state.acts_by_itself());
+            for item in [b"one", b"two"] {
+                enqueue(&mut guest, id, item);
+            }
+            dequeue(&mut guest, id);
+            resolve(&mut guest, b"vm", b"queue");
+            let item = Asked::Item { id: 1 };
+            assert_eq!(guest.state.asked, [queue, item, item]);
+        }
+    }
+
+    #[test]
+    fn a_queue_registered_without_a_context_is_told_of_to_nobody() {
+        let mut guest = FakeGuest::new();
+        guest.state.current = 0;
+        assert_eq!(register(&mut guest, b"queue"), (Status::Ok, 1));
+        assert!(guest.state.asked.is_empty());
+    }
+
+    #[test]
     fn a_queue_that_is_not_there_is_not_found() {
         let mut guest = FakeGuest::new();
         for id in [0, 1, 0xffff_ffff] {
             assert_eq!(enqueue(&mut guest, id, b"item"), Status::NotFound);
             assert_eq!(dequeue(&mut guest, id), (Status::NotFound, vec![]));
         }
+        assert!(guest.state.asked.is_empty());
     }
 
     #[test]
@@ -146,9 +174,11 @@ mod tests {
         let mut guest = FakeGuest::new();
         let (_, id) = register(&mut guest, b"queue");
         guest.host.full.set(true);
+        guest.state.asked.clear();
         assert_eq!(enqueue(&mut guest, id, b"item"), Status::InternalFailure);
         let answer = register(&mut guest, b"another");
         assert_eq!(answer, (Status::InternalFailure, 0));
+        assert!(guest.state.asked.is_empty());
     }
 
     #[test]
@@ -157,6 +187,7 @@ mod tests {
         let [name, size] = guest.string(b"name");
         let out = guest.room(8);
         guest.assert_bounds("proxy_register_shared_queue", &[name, size, out], 0..3);
+        assert!(guest.state.asked.is_empty());
         let (_, other) = register(&mut guest, b"other");
         assert_eq!(other, 1, "a hostile pointer has made a queue");
         let (_, id) = register(&mut guest, b"name");
@@ -168,7 +199,9 @@ mod tests {
         let args = [longer, longer_size, name, size, out];
         guest.assert_bounds("proxy_resolve_shared_queue", &args, 0..4);
 
+        guest.state.asked.clear();
         guest.assert_bounds("proxy_enqueue_shared_queue", &[id, name, size], 1..3);
+        assert!(guest.state.asked.is_empty());
         assert_eq!(dequeue(&mut guest, id), (Status::Empty, vec![]));
 
         assert_eq!(enqueue(&mut guest, id, b"item"), Status::Ok);

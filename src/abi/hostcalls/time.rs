@@ -36,6 +36,7 @@ mod tests {
 
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
+    use crate::abi::vm::Asked;
 
     #[test]
     fn the_time_is_the_systems() {
@@ -52,10 +53,12 @@ mod tests {
     fn the_tick_period_is_kept_with_the_plugin_context() {
         for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
             for period in [100, 0] {
-                let status = guest.status("proxy_set_tick_period_milliseconds", &[period]);
+                let status = guest.status("proxy_set_tick_period_milliseconds", &[period.into()]);
                 assert_eq!(status, Status::Ok);
-                assert_eq!(u64::from(guest.state.root().unwrap().tick_period), period);
+                assert_eq!(guest.state.root().unwrap().tick_period, period);
             }
+            let [on, off] = [100, 0].map(|period| Asked::Ticks { context: 7, period });
+            assert_eq!(guest.state.asked, [on, off]);
         }
     }
 
@@ -65,5 +68,6 @@ mod tests {
         guest.state.current = 0;
         let status = guest.status("proxy_set_tick_period_milliseconds", &[100]);
         assert_eq!(status, Status::Ok);
+        assert!(guest.state.asked.is_empty());
     }
 }

@@ -161,6 +161,7 @@ impl Stream {
         };
         let count = self.http.header_count(HeaderMap::Response) as u32;
         let end = u32::from(self.http.response_has_no_body());
+        self.take_continue(Side::Response)?;
         let value = self.run(
             "proxy_on_response_headers",
             Some(func),

@@ -1,0 +1,160 @@
+//! A proxy outside any request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use resty_proxy_wasm::abi::host::{
+    CallError, CallEvent, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError,
+    SharedDataError,
+};
+use resty_proxy_wasm::abi::types::{LogLevel, MetricType};
+use resty_proxy_wasm::plugin::background::{self, Delivered};
+
+/// What the plugins of one test and the host have logged, without the plugin's name.
+#[derive(Default)]
+pub struct Log(RefCell<Vec<(LogLevel, String)>>);
+
+impl Log {
+    pub fn add(&self, level: LogLevel, message: &[u8]) {
+        let message = String::from_utf8_lossy(message);
+        let message = message.strip_prefix("proxy-wasm test: ").unwrap();
+        self.0.borrow_mut().push((level, message.to_owned()));
+    }
+
+    /// All that was logged since the last call, in one line.
+    pub fn take(&self) -> String {
+        let logged = self.0.take().into_iter();
+        let messages: Vec<_> = logged.map(|(_, message)| message).collect();
+        messages.join(" ")
+    }
+
+    /// What of that is as severe as this.
+    pub fn at(&self, level: LogLevel) -> Vec<String> {
+        let logged = self.0.borrow();
+        let found = logged.iter().filter(|(l, _)| *l == level);
+        found.map(|(_, message)| message.clone()).collect()
+    }
+}
+
+/// A proxy that logs, and keeps what calls it was asked for. A queue is known by the length of its name, and keeps nothing.
+#[derive(Default)]
+pub struct TestHost {
+    pub log: Rc<Log>,
+    /// Why it begins no calls.
+    pub refuses: Cell<Option<CallError>>,
+    calls: RefCell<Vec<String>>,
+    /// The VM that the last call was from.
+    vm: Cell<u32>,
+}
+
+impl TestHost {
+    /// The calls that were begun and cancelled since this was last asked, in one line.
+    pub fn take_calls(&self) -> String {
+        self.calls.take().join(", ")
+    }
+
+    /// What a call of the VM that called last is known by.
+    pub fn call_id(&self, token: u32) -> CallId {
+        CallId {
+            vm: self.vm.get(),
+            token,
+        }
+    }
+
+    /// Tells what has become of a call.
+    pub fn answer(&self, token: u32, event: CallEvent) -> Delivered {
+        background::deliver(self.call_id(token), event)
+    }
+
+    fn begin(&self, kind: &str, id: CallId, upstream: &[u8]) -> Result<(), CallError> {
+        if let Some(error) = self.refuses.get() {
+            return Err(error);
+        }
+        self.vm.set(id.vm);
+        let text = format!("{kind} {} {}", id.token, upstream.escape_ascii());
+        self.calls.borrow_mut().push(text);
+        Ok(())
+    }
+}
+
+impl Host for TestHost {
+    fn log(&self, level: LogLevel, message: &[u8]) {
+        self.log.add(level, message);
+    }
+
+    fn log_level(&self) -> LogLevel {
+        LogLevel::Info
+    }
+
+    fn property(&self, _path: &[u8], _value: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn get_shared_data(&self, _vm_id: &[u8], _key: &[u8], _value: &mut Vec<u8>) -> Option<u32> {
+        None
+    }
+
+    fn set_shared_data(
+        &self,
+        _vm_id: &[u8],
+        _key: &[u8],
+        _value: &[u8],
+        _cas: u32,
+    ) -> Result<(), SharedDataError> {
+        Err(SharedDataError::Full)
+    }
+
+    fn register_shared_queue(&self, _vm_id: &[u8], name: &[u8]) -> Result<u32, QueueError> {
+        Ok(name.len() as u32)
+    }
+
+    fn resolve_shared_queue(&self, _vm_id: &[u8], _name: &[u8]) -> Option<u32> {
+        None
+    }
+
+    fn enqueue_shared_queue(&self, _queue_id: u32, _value: &[u8]) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    fn dequeue_shared_queue(&self, _queue_id: u32, _value: &mut Vec<u8>) -> Result<(), QueueError> {
+        Err(QueueError::NotFound)
+    }
+
+    fn define_metric(&self, _kind: MetricType, _name: &[u8]) -> Result<u32, MetricError> {
+        Err(MetricError::Full)
+    }
+
+    fn record_metric(&self, _metric_id: u32, _value: u64) -> Result<(), MetricError> {
+        Err(MetricError::NotFound)
+    }
+
+    fn increment_metric(&self, _metric_id: u32, _delta: i64) -> Result<(), MetricError> {
+        Err(MetricError::NotFound)
+    }
+
+    fn get_metric(&self, _metric_id: u32) -> Result<u64, MetricError> {
+        Err(MetricError::NotFound)
+    }
+
+    fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+        self.begin("http", id, call.upstream)
+    }
+
+    fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        let kind = match call.message {
+            Some(_) => "grpc",
+            None => "stream",
+        };
+        self.begin(kind, id, call.upstream)
+    }
+
+    fn grpc_send(&self, _id: CallId, _message: &[u8], _end: bool) -> Result<(), CallError> {
+        Err(CallError::NotFound)
+    }
+
+    fn grpc_close(&self, _id: CallId) {}
+
+    fn cancel_call(&self, id: CallId) {
+        self.calls.borrow_mut().push(format!("cancel {}", id.token));
+    }
+}
