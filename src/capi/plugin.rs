@@ -141,7 +141,7 @@ fn read(path: &str) -> io::Result<Vec<u8>> {
 }
 
 /// The text of `strerror`, as Lua's own `io` gives it.
-fn system_message(error: &io::Error) -> String {
+pub(super) fn system_message(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

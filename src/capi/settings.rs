@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::boundary::{bytes, fail, guard};
 use super::engine;
+use super::plugin::system_message;
 use crate::egress::{self, Http2};
 use crate::nginx::{self, Directive};
 use crate::plugin::{Allowance, Waiting};
@@ -52,11 +53,13 @@ fn accepts(directive: Directive) -> Accepts {
 pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
     let wanted = match accepts(directive) {
         Accepts::Engine => return engine::check(word).map(|_| ()),
+        Accepts::File if !word.starts_with('/') => "a full path".to_owned(),
         Accepts::File => {
             return File::open(word).map(|_| ()).map_err(|error| {
                 format!(
-                    "bad {} \"{word}\": {error}",
-                    directive.name().to_string_lossy()
+                    "bad {} \"{word}\": {}",
+                    directive.name().to_string_lossy(),
+                    system_message(&error)
                 )
             });
         }

@@ -53,6 +53,7 @@ for _, options in ipairs{
     { call_limit = "6" },
     { call_timeout = "never" },
     { call_ssl_trusted_certificate = "/none.pem" },
+    { call_ssl_trusted_certificate = "ca.pem" },
 } do
     local ok, err = wasm.setup(options)
     said = said .. tostring(ok) .. " " .. tostring(err) .. "\\n"
@@ -64,7 +65,8 @@ is(($server->get('/t'))[1], <<"_EOC_", 'setup() says the same');
 true nil
 nil "6" is not what the directive says: wasm_call_limit 5
 nil bad wasm_call_timeout "never", $time
-nil bad wasm_call_ssl_trusted_certificate "/none.pem": No such file or directory (os error 2)
+nil bad wasm_call_ssl_trusted_certificate "/none.pem": No such file or directory
+nil bad wasm_call_ssl_trusted_certificate "ca.pem", it must be a full path
 _EOC_
 
 done_testing;
