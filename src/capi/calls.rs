@@ -55,11 +55,19 @@ pub fn start() -> bool {
     })
 }
 
+// In the master a call is only looked at: with each configuration that it reads there would be more that nobody sends.
+
 pub fn http_call(id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+    if nginx::is_master() {
+        return with(|egress| egress.check_http(call));
+    }
     begin(|egress| egress.http_call(id, call))
 }
 
 pub fn grpc_call(id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+    if nginx::is_master() {
+        return with(|egress| egress.check_grpc(call));
+    }
     begin(|egress| egress.grpc_call(id, call))
 }
 

@@ -125,6 +125,20 @@ impl Egress {
         Ok(())
     }
 
+    /// Whether [`Egress::http_call`] would take a call, for a process that sends none.
+    pub fn check_http(&self, call: &HttpCall<'_>) -> Result<(), CallError> {
+        request::prepare(call)?;
+        self.destination(Upstream::parse(call.upstream), String::new())
+            .map(|_| ())
+    }
+
+    /// Whether [`Egress::grpc_call`] would take a call, for a process that sends none.
+    pub fn check_grpc(&self, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        let prepared = grpc_request::prepare(call, self.settings.timeout)?;
+        self.destination(prepared.upstream, prepared.name)
+            .map(|_| ())
+    }
+
     /// Begins a gRPC call, or opens a stream where there is no message.
     pub fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
         let prepared = grpc_request::prepare(call, self.settings.timeout)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::server::{Server, ok};
 use super::{PATIENCE, Worker, bytes, id, start};
-use crate::abi::host::{CallError, CallEvent, HttpCall};
+use crate::abi::host::{CallError, CallEvent, GrpcCall, HttpCall};
 use crate::egress::{Egress, Settings};
 
 fn call<'a>(upstream: &'a str) -> HttpCall<'a> {
@@ -154,6 +154,24 @@ fn what_is_refused_at_once() {
         ..call("a")
     };
     assert_eq!(egress.http_call(id(1), &header), Err(CallError::Invalid));
+    for (checked, want) in [
+        (call("a b"), Err(CallError::Upstream)),
+        (header, Err(CallError::Invalid)),
+        (call("a"), Ok(())),
+    ] {
+        assert_eq!(egress.check_http(&checked), want);
+    }
+    for (upstream, want) in [("a b", Err(CallError::Upstream)), ("a", Ok(()))] {
+        let checked = GrpcCall {
+            upstream: upstream.as_bytes(),
+            service: b"s",
+            method: b"m",
+            metadata: &[],
+            message: None,
+            timeout: None,
+        };
+        assert_eq!(egress.check_grpc(&checked), want);
+    }
     assert_eq!(egress.outstanding(), 0);
 }
 
