@@ -335,6 +335,12 @@ int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context,
 void proxy_wasm_request_park(void *r,
                              void *semaphore);
 
+// A semaphore that was given to `proxy_wasm_request_park` and that nobody waits on any more, because its request has ended: a client that goes
+// away takes the light thread with it. To be asked for before another is made.
+//
+// Returns null where there is none.
+void *proxy_wasm_request_left_semaphore(void);
+
 // Runs the callbacks that the request has waited for, on the plugin contexts of their calls, and lets the request go on if the plugin did,
 // or if it has waited long enough.
 //

@@ -1,5 +1,6 @@
 use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
+use std::ptr;
 use std::rc::Rc;
 
 use super::background;
@@ -117,6 +118,17 @@ pub unsafe extern "C" fn proxy_wasm_request_park(r: *mut c_void, semaphore: *mut
         let semaphore = unsafe { Semaphore::new(semaphore) };
         worker::with_request(r, |request| request.park(semaphore));
     });
+}
+
+/// A semaphore that was given to `proxy_wasm_request_park` and that nobody waits on any more, because its request has ended: a client that goes
+/// away takes the light thread with it. To be asked for before another is made.
+///
+/// Returns null where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_wasm_request_left_semaphore() -> *mut c_void {
+    guard(ptr::null_mut(), || {
+        worker::left_semaphore().map_or(ptr::null_mut(), Semaphore::pointer)
+    })
 }
 
 /// Runs the callbacks that the request has waited for, on the plugin contexts of their calls, and lets the request go on if the plugin did,

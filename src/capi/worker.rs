@@ -11,7 +11,7 @@ use super::clock;
 use crate::abi::host::{HttpStream, LocalResponse};
 use crate::abi::types::LogLevel;
 use crate::nginx::body_filter::Replacement;
-use crate::nginx::{self, PathChange, Phase, Request};
+use crate::nginx::{self, PathChange, Phase, Request, Semaphore};
 use crate::plugin::{Error, PluginContext, Stream};
 
 /// One request and the plugins that look at it.
@@ -62,6 +62,7 @@ struct Worker {
 thread_local! {
     static WORKER: RefCell<Worker> = RefCell::default();
     static GIVEN_OUT: RefCell<GivenOut> = RefCell::default();
+    static LEFT: RefCell<Vec<Semaphore>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Works with the buffers that strings given out live in. Nothing that runs inside may call into the library again.
@@ -220,7 +221,15 @@ extern "C" fn ended(r: *mut c_void) {
             for stream in &entry.streams {
                 stream.finish();
             }
-            entry.request.detach();
+            let left = entry.request.detach();
+            if !left.is_empty() {
+                LEFT.with_borrow_mut(|all| all.extend(left));
+            }
         }
     });
+}
+
+/// A semaphore whose light thread was killed as it waited, with its request.
+pub fn left_semaphore() -> Option<Semaphore> {
+    LEFT.with_borrow_mut(Vec::pop)
 }

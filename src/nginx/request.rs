@@ -84,11 +84,11 @@ impl Request {
     }
 
     /// The request is over. From now on there is nothing to read, nothing can be written, and what is logged goes to
-    /// nginx's own log.
-    pub fn detach(&self) {
+    /// nginx's own log. Gives what light threads of it waited on, if it has not let them wait to the end.
+    pub fn detach(&self) -> Vec<Semaphore> {
         self.raw.detach();
         self.response.take();
-        self.waiting.take();
+        self.waiting.take()
     }
 
     pub fn set_phase(&self, phase: Phase) {

@@ -15,6 +15,10 @@ impl Semaphore {
         Self(pointer)
     }
 
+    pub fn pointer(self) -> *mut c_void {
+        self.0
+    }
+
     /// Wakes the light thread that waits on it, as soon as nginx is back in its event loop.
     pub fn post(self) {
         if let Ok(symbols) = symbols() {

@@ -72,6 +72,7 @@ int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void
 void proxy_wasm_request_bypass(void *r);
 int proxy_wasm_request_keep_body(void *r, const char *body, size_t body_len);
 void proxy_wasm_request_owes_body(void *r, int owes);
+void *proxy_wasm_request_left_semaphore(void);
 void proxy_wasm_request_park(void *r, void *semaphore);
 int proxy_wasm_stream_resume(const struct ProxyWasmContext *context, void *r, void *semaphore, struct ProxyWasmOutcome *outcome);
 size_t proxy_wasm_worker_requests(void);

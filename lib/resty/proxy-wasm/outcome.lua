@@ -13,6 +13,7 @@ local lib = cdefs.lib
 local attend = background.attend
 local get_request = base.get_request
 local band = bit.band
+local ffi_cast = ffi.cast
 local ffi_str = ffi.string
 local find = string.find
 local lower = string.lower
@@ -215,25 +216,14 @@ local function set_path(rc)
 end
 
 
--- Semaphores that nobody waits on. The library may post one as long as it is there, so all stay, also those of light threads that
--- were killed as they waited.
+-- Semaphores that nobody waits on, and all that there are, by address. The library may post one until its request has ended, also where
+-- the light thread was killed as it waited: none may be collected.
 local idle = {}
 local all = {}
 
 
-local function take_semaphore()
-    local n = #idle
-    local sema = idle[n]
-
-    if sema then
-        idle[n] = nil
-        return sema
-    end
-
-    sema = semaphore.new(0)
-    all[#all + 1] = sema
-
-    return sema
+local function address(pointer)
+    return tonumber(ffi_cast("uintptr_t", pointer))
 end
 
 
@@ -244,6 +234,31 @@ local function give_back(sema)
     end
 
     idle[#idle + 1] = sema
+end
+
+
+local function take_semaphore()
+    local left = lib.proxy_wasm_request_left_semaphore()
+    if left ~= nil then
+        local sema = all[address(left)]
+        -- it may be of another Lua VM
+        if sema then
+            give_back(sema)
+        end
+    end
+
+    local n = #idle
+    local sema = idle[n]
+
+    if sema then
+        idle[n] = nil
+        return sema
+    end
+
+    sema = semaphore.new(0)
+    all[address(sema.sem)] = sema
+
+    return sema
 end
 
 
