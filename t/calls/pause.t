@@ -320,7 +320,15 @@ script: on_request_headers close_stream -> 0
 
 
 
-=== TEST 8: a client that goes away while its request waits: all is freed, and the call is given up
+=== TEST 8: clients that go away while their requests wait: all is freed, and the calls are given up
+--- init_by_lua
+local semaphore = require("ngx.semaphore")
+local new = semaphore.new
+made = 0
+function semaphore.new(n)
+    made = made + 1
+    return new(n)
+end
 --- lua
 share.plugin = assert(load("script.wasm"))
 ctx = assert(wasm.on_configure(share.plugin, [[
@@ -330,15 +338,25 @@ on_http_call_response log info "not to be seen"
 on_done log info done
 on_delete log info delete
 ]]))
-abandoned("/abort", function() return raw("/waiting") == "1" end)
-ngx.say(settled())
-ngx.say("call given up: ", wait_for(function() return raw("/waiting") == "0" end))
+for _ = 1, 2 do
+    abandoned("/abort", function() return raw("/waiting") == "1" end)
+    ngx.say(settled())
+    ngx.say("call given up: ", wait_for(function() return raw("/waiting") == "0" end))
+end
+ngx.say("semaphores: ", made)
 --- response_body
 waits: true
 true
 call given up: true
+waits: true
+true
+call given up: true
+semaphores: 1
 --- wasm_log
 script: on_request_headers http_call -> 0 1
+script: done
+script: delete
+script: on_request_headers http_call -> 0 2
 script: done
 script: delete
 
