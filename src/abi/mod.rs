@@ -13,6 +13,7 @@ pub mod contexts;
 mod error;
 mod foreign;
 pub mod guest;
+mod header_map;
 pub mod host;
 mod hostcalls;
 pub mod imports;

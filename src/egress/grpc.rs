@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use h2::SendStream;
 use hyper::HeaderMap;
@@ -14,7 +12,7 @@ use super::outgoing::Messages;
 use super::pool::Leased;
 use super::reporter::Reporter;
 use super::request::Request;
-use super::target::{Destination, Wishes};
+use super::target::Destination;
 use super::thread::{Client, Limits};
 use crate::abi::host::CallEvent;
 
@@ -70,14 +68,7 @@ async fn call(
     source: &mut Source,
     sink: &mut Sink<'_>,
 ) -> Result<Status, Failure> {
-    let wishes = Wishes {
-        authority: request.authority.as_ref(),
-        tls: request.tls,
-        grpc: true,
-        http2: client.http2,
-    };
-    let resolved = destination.resolve(wishes).await?;
-    let (target, authority) = (Arc::new(resolved.target), resolved.authority);
+    let (target, authority) = client.resolve(destination, request, true).await?;
     let mut again = false;
     loop {
         let lease = client.pool.checkout(&target, again).await?;

@@ -7,7 +7,7 @@ use super::http1::Http1;
 use super::pool::Leased;
 use super::reporter::Reporter;
 use super::request::Request;
-use super::target::{Destination, Target, Wishes};
+use super::target::{Destination, Target};
 use super::thread::Client;
 use crate::abi::host::CallEvent;
 
@@ -37,14 +37,7 @@ async fn answer(
     destination: Destination,
     request: &Request,
 ) -> Result<(CallEvent, Left), Failure> {
-    let wishes = Wishes {
-        authority: request.authority.as_ref(),
-        tls: request.tls,
-        grpc: false,
-        http2: client.http2,
-    };
-    let resolved = destination.resolve(wishes).await?;
-    let (target, authority) = (Arc::new(resolved.target), resolved.authority);
+    let (target, authority) = client.resolve(destination, request, false).await?;
     let mut again = false;
     loop {
         let lease = client.pool.checkout(&target, again).await?;

@@ -3,17 +3,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::http::uri::Authority;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::calls::Calls;
+use super::failure::Failure;
 use super::outgoing::Messages;
 use super::pool::Pool;
 use super::reporter::Reporter;
 use super::request::Request;
 use super::settings::{Http2, Settings};
-use super::target::Destination;
+use super::target::{Destination, Target, Wishes};
 use super::{grpc, http};
 
 /// Threads for what the system only does while one waits: looking up names, reading certificates.
@@ -51,6 +53,25 @@ pub struct Client {
     pub pool: Arc<Pool>,
     pub limits: Limits,
     pub http2: Http2,
+}
+
+impl Client {
+    /// Where a request goes, and the authority to send with it.
+    pub async fn resolve(
+        &self,
+        destination: Destination,
+        request: &Request,
+        grpc: bool,
+    ) -> Result<(Arc<Target>, Authority), Failure> {
+        let wishes = Wishes {
+            authority: request.authority.as_ref(),
+            tls: request.tls,
+            grpc,
+            http2: self.http2,
+        };
+        let resolved = destination.resolve(wishes).await?;
+        Ok((Arc::new(resolved.target), resolved.authority))
+    }
 }
 
 /// What a response may have.

@@ -1,9 +1,7 @@
 use super::Answer;
-use crate::abi::calls::Report;
 use crate::abi::guest::Vm;
-use crate::abi::host::{Fields, HeaderMap, HttpStream};
-use crate::abi::types::{AbiVersion, MapType, Status};
-use crate::abi::vm::VmState;
+use crate::abi::header_map::find;
+use crate::abi::types::{AbiVersion, Status};
 use crate::abi::wire;
 
 /// `proxy_get_header_map_size` (all versions).
@@ -134,81 +132,6 @@ pub fn proxy_remove_header_map_value(
     let (key, state) = vm.read_with_state(key_data, key_size)?;
     let (stream, map) = find(state, map_id)?.writable()?;
     Ok(stream.remove_header(map, key)?)
-}
-
-/// A header map.
-enum Found<'a> {
-    /// One of the effective context's request.
-    Stream(&'a dyn HttpStream, HeaderMap),
-    /// What a call was answered with, which cannot be changed.
-    Call(&'a Fields),
-    /// Not there now.
-    None,
-}
-
-impl<'a> Found<'a> {
-    fn count(&self) -> usize {
-        match self {
-            Self::Stream(stream, map) => stream.header_count(*map),
-            Self::Call(fields) => fields.len(),
-            Self::None => 0,
-        }
-    }
-
-    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        match self {
-            Self::Stream(stream, map) => stream.headers(*map, visit),
-            Self::Call(fields) => fields.iter().for_each(|(name, value)| visit(name, value)),
-            Self::None => {}
-        }
-    }
-
-    /// Appends the first value of a header. False if there is none.
-    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> bool {
-        match self {
-            Self::Stream(stream, map) => stream.header(*map, key, value),
-            Self::Call(fields) => {
-                let found = fields
-                    .iter()
-                    .find(|(name, _)| name.eq_ignore_ascii_case(key));
-                value.extend(found.into_iter().flat_map(|(_, value)| value));
-                found.is_some()
-            }
-            Self::None => false,
-        }
-    }
-
-    fn writable(self) -> Result<(&'a dyn HttpStream, HeaderMap), Status> {
-        match self {
-            Self::Stream(stream, map) => Ok((stream, map)),
-            Self::Call(_) | Self::None => Err(Status::BadArgument),
-        }
-    }
-}
-
-/// The map of that number: nginx has no trailers to show.
-fn find(state: &VmState, map_id: u32) -> Result<Found<'_>, Status> {
-    let map = MapType::try_from(map_id)?;
-    let stream = |map| {
-        state
-            .stream()
-            .map_or(Found::None, |c| Found::Stream(&*c.stream, map))
-    };
-    let call = |fields: fn(&Report) -> &Fields| {
-        state
-            .report
-            .as_deref()
-            .map_or(Found::None, |report| Found::Call(fields(report)))
-    };
-    Ok(match map {
-        MapType::HttpRequestHeaders => stream(HeaderMap::Request),
-        MapType::HttpResponseHeaders => stream(HeaderMap::Response),
-        MapType::HttpRequestTrailers | MapType::HttpResponseTrailers => Found::None,
-        MapType::GrpcCallInitialMetadata => call(|report| &report.initial_metadata),
-        MapType::GrpcCallTrailingMetadata => call(|report| &report.trailing_metadata),
-        MapType::HttpCallResponseHeaders => call(|report| &report.headers),
-        MapType::HttpCallResponseTrailers => call(|report| &report.trailers),
-    })
 }
 
 #[cfg(test)]
