@@ -16,7 +16,7 @@ pub enum CallKind {
 }
 
 /// A call that is not over.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Call {
     pub kind: CallKind,
     /// The plugin context, which the callbacks run on.

@@ -160,7 +160,7 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
     STATE.with(|state| {
         if state.called.get() && state.listening.get().is_due() {
             // With one process for all, nobody could do so while it read the configuration.
-            calls::start();
+            calls::with(calls::start);
             state.listening.set(Listening::Asked(Instant::now()));
             return TASK_LISTEN;
         }
@@ -397,7 +397,10 @@ pub extern "C" fn proxy_wasm_context_tick(id: u32) -> c_int {
 /// Says whether calls are to wait for `proxy_wasm_call_resolve`.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_calls_ask(ask: c_int) {
-    guard((), || STATE.with(|state| state.asks.set(ask != 0)));
+    guard((), || {
+        STATE.with(|state| state.asks.set(ask != 0));
+        calls::with_any(|egress| egress.ask_for_names(ask != 0));
+    });
 }
 
 /// Says where a call of the VM `id` goes: to the upstream `name`, or, for a null `name`, to the one that the call names; with `failed`,

@@ -32,27 +32,26 @@ pub fn with<R>(work: impl FnOnce(&Egress) -> R) -> R {
     let generation = process::generation();
     EGRESS.with_borrow_mut(|slot| {
         if slot.as_ref().is_none_or(|(made, _)| *made != generation) {
-            *slot = Some((generation, Egress::new(settings::calls())));
+            let egress = Egress::new(settings::calls());
+            egress.ask_for_names(super::background::asks_for_names());
+            *slot = Some((generation, egress));
         }
     });
     EGRESS.with_borrow(|slot| {
         let (_, egress) = slot.as_ref().expect("it was made above");
-        egress.ask_for_names(super::background::asks_for_names());
         work(egress)
     })
 }
 
 /// Starts the thread that sends calls. In the master there is none: what a plugin calls while it is configured there, it calls again in
 /// each worker.
-pub fn start() -> bool {
-    with(|egress| {
-        let started = egress.start(|work| thread::spawn("wasm calls", STACK_SIZE, work));
-        if let Err(error) = &started {
-            let text = format!("proxy-wasm: no thread can be started for calls: {error}");
-            nginx::log(LogLevel::Error, text.as_bytes());
-        }
-        started.is_ok()
-    })
+pub fn start(egress: &Egress) -> bool {
+    let started = egress.start(|work| thread::spawn("wasm calls", STACK_SIZE, work));
+    if let Err(error) = &started {
+        let text = format!("proxy-wasm: no thread can be started for calls: {error}");
+        nginx::log(LogLevel::Error, text.as_bytes());
+    }
+    started.is_ok()
 }
 
 // In the master a call is only looked at: with each configuration that it reads there would be more that nobody sends.
@@ -72,10 +71,12 @@ pub fn grpc_call(id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
 }
 
 fn begin(work: impl FnOnce(&Egress) -> Result<(), CallError>) -> Result<(), CallError> {
-    if nginx::is_worker() && !start() {
-        return Err(CallError::Full);
-    }
-    with(work)?;
+    with(|egress| {
+        if nginx::is_worker() && !start(egress) {
+            return Err(CallError::Full);
+        }
+        work(egress)
+    })?;
     super::background::called();
     Ok(())
 }

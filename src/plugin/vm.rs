@@ -200,10 +200,9 @@ impl Vm {
     /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is
     /// over.
     pub fn on_call(&self, token: u32, event: CallEvent) -> Result<(), Error> {
-        let Some(call) = self.with_state(|state| state.calls.get(token).cloned())? else {
+        let Some(call) = self.with_state(|state| state.calls.remove(token))? else {
             return Ok(());
         };
-        self.with_state(|state| log_failure(state, &call, &event))?;
         let callbacks = &self.callbacks;
         let count = |fields: &crate::abi::host::Fields| fields.len() as u32;
         let (name, func, args, over) = match &event {
@@ -248,15 +247,18 @@ impl Vm {
                 true,
             ),
         };
-        self.with_state(|state| {
-            if over {
-                state.calls.remove(token);
-            }
+        let root_id = call.root_id;
+        let over = self.with_state(|state| {
+            log_failure(state, &call, &event);
             state.since = Some(call.since);
             state.report = Some(Box::new(Report::from(event)));
+            if over {
+                return Some(call);
+            }
+            state.calls.insert(token, call);
+            None
         })?;
         let [a, b, c] = args;
-        let root_id = call.root_id;
         let result = self.run(
             name,
             func,
@@ -267,11 +269,8 @@ impl Vm {
         self.with_state(|state| {
             state.report = None;
             state.since = None;
-            if over && call.outlives {
-                state.contexts.release(call.owner);
-            }
-            if over {
-                state.wake_watchers();
+            if let Some(call) = &over {
+                state.call_is_over(call);
             }
         })?;
         result.map(|_| ())

@@ -148,12 +148,18 @@ local function hang_up()
 end
 
 
+-- Tells plugins what there is for them.
+local function look()
+    lib.proxy_wasm_worker_events()
+    attend()
+end
+
+
 -- Looks for answers from time to time.
 local function poll()
     while awaits() do
         sleep(POLL)
-        lib.proxy_wasm_worker_events()
-        attend()
+        look()
     end
 
     hang_up()
@@ -186,8 +192,7 @@ local function listen()
 
     while sock:receiveany(64) do
         answers = answers + 1
-        lib.proxy_wasm_worker_events()
-        attend()
+        look()
     end
 
     sock:close()
@@ -220,12 +225,6 @@ local function keep()
 end
 
 
-local function run()
-    lib.proxy_wasm_worker_events()
-    attend()
-end
-
-
 -- Sees to what there is to do. Phases: any but init.
 function attend()
     while true do
@@ -248,7 +247,7 @@ function attend()
             start("the ends of requests", KEEP, keep)
 
         elseif kind == TASK_RUN then
-            if not start("queues", 0, run) then
+            if not start("queues", 0, look) then
                 lib.proxy_wasm_worker_events()
             end
 
@@ -260,6 +259,7 @@ end
 
 
 _M.attend = attend
+_M.look = look
 
 
 -- Sets the function that is asked where calls go, or nil.

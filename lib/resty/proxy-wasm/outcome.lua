@@ -11,6 +11,7 @@ local semaphore = require "ngx.semaphore"
 
 local lib = cdefs.lib
 local attend = background.attend
+local look = background.look
 local get_request = base.get_request
 local band = bit.band
 local ffi_cast = ffi.cast
@@ -271,8 +272,7 @@ local function wait(context, r)
     lib.proxy_wasm_request_park(r, sema.sem)
 
     if not sema:wait(min(seconds, SILENCE)) then
-        lib.proxy_wasm_worker_events()
-        attend()
+        look()
     end
 
     local rc = lib.proxy_wasm_stream_resume(context, r, sema.sem, outcome)

@@ -58,15 +58,15 @@ impl VmState {
         let Some(call) = self.calls.remove(token) else {
             return false;
         };
-        if call.outlives {
-            self.contexts.release(call.owner);
-        }
-        self.wake_watchers();
+        self.call_is_over(&call);
         true
     }
 
-    /// A call is over.
-    pub fn wake_watchers(&mut self) {
+    /// A call that is forgotten already is over: its request's id can be used again, and requests that wait for others look again.
+    pub fn call_is_over(&mut self, call: &Call) {
+        if call.outlives {
+            self.contexts.release(call.owner);
+        }
         for id in self.watchers.drain(..) {
             if let Some(Context {
                 kind: ContextKind::Stream(stream),
