@@ -273,8 +273,12 @@ function _M.on_http_request_headers(plugin_ctx)
         return failed(rc, "failed to run proxy_on_http_request_headers")
     end
 
-    if rc ~= 0 and outcomes.apply_request(rc, plugin_ctx, r) < 0 then
-        return nil, CALL_FAILED
+    if rc > 0 then
+        rc = outcomes.apply_request(rc, plugin_ctx, r)
+    end
+
+    if rc < 0 then
+        return failed(rc, CALL_FAILED)
     end
 
     return true
@@ -307,8 +311,12 @@ function _M.on_http_request_body(plugin_ctx, body, end_of_body)
         return failed(rc, "failed to run proxy_on_http_request_body")
     end
 
-    if rc ~= 0 and outcomes.apply_request(rc, plugin_ctx, r) < 0 then
-        return nil, CALL_FAILED
+    if rc > 0 then
+        rc = outcomes.apply_request(rc, plugin_ctx, r)
+    end
+
+    if rc < 0 then
+        return failed(rc, CALL_FAILED)
     end
 
     return true

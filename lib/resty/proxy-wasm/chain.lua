@@ -164,6 +164,13 @@ local function fail_closed(r)
 end
 
 
+-- A callback failed. Sees to what it left to do; gives whether the request fails with it.
+local function fails(plugin)
+    attend()
+    return not plugin.fail_open
+end
+
+
 local function read_body()
     ngx.req.read_body()
 
@@ -193,22 +200,17 @@ end
 -- Runs proxy_on_request_body of one plugin with the whole body. Gives nil where it changed the body, else the body.
 local function run_body(plugin, r, body)
     local rc = lib.proxy_wasm_stream_request_body(plugin.context, r, body, #body, 1, outcome)
+    if rc > 0 then
+        rc = outcomes.apply_request(rc, plugin.context, r)
+    end
+
     if rc < 0 then
-        if not plugin.fail_open then
+        if fails(plugin) then
             fail_closed(r)
         end
 
-    elseif rc ~= 0 then
-        rc = outcomes.apply_request(rc, plugin.context, r)
-
-        if rc < 0 then
-            if not plugin.fail_open then
-                fail_closed(r)
-            end
-
-        elseif band(rc, OUTCOME_BODY) ~= 0 then
-            return nil
-        end
+    elseif band(rc, OUTCOME_BODY) ~= 0 then
+        return nil
     end
 
     return body
@@ -247,28 +249,23 @@ function _M.access(self)
         local plugin = self[i]
         local rc = lib.proxy_wasm_stream_request_headers(plugin.context, r, outcome)
 
-        if rc < 0 then
-            if rc == NO_REQUEST then
-                error("no request", 2)
-            end
+        if rc == NO_REQUEST then
+            error("no request", 2)
+        end
 
-            if not plugin.fail_open then
+        if rc > 0 then
+            rc = outcomes.apply_request(rc, plugin.context, r)
+        end
+
+        if rc < 0 then
+            if fails(plugin) then
                 return fail_closed(r)
             end
 
-        elseif rc ~= 0 then
-            rc = outcomes.apply_request(rc, plugin.context, r)
-
-            if rc < 0 then
-                if not plugin.fail_open then
-                    return fail_closed(r)
-                end
-
-            elseif band(rc, OUTCOME_PAUSED) ~= 0 then
-                -- those behind it see the request once this plugin lets it go, with its body
-                run_bodies(self, r, shown + 1, i)
-                shown = i
-            end
+        elseif band(rc, OUTCOME_PAUSED) ~= 0 then
+            -- those behind it see the request once this plugin lets it go, with its body
+            run_bodies(self, r, shown + 1, i)
+            shown = i
         end
     end
 
@@ -299,7 +296,7 @@ function _M.header_filter(self)
         headers, n = nil, 0
 
         if rc < 0 then
-            if not plugin.fail_open then
+            if fails(plugin) then
                 return fail_closed(r)
             end
 
@@ -357,7 +354,7 @@ function _M.body_filter(self)
             end
 
             if rc < 0 then
-                if not plugin.fail_open then
+                if fails(plugin) then
                     return ngx.ERROR
                 end
 

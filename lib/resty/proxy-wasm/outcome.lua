@@ -285,7 +285,7 @@ end
 -- Carries out the outcome of a callback in a request phase: waits, without blocking the worker, for as long as the request is held.
 -- Does not return where the request is over.
 --
--- Returns the last outcome, which is negative where a callback failed while the request waited.
+-- Returns the last outcome, which is negative where a callback failed while the request waited; then the caller attends.
 function _M.apply_request(rc, context, r)
     while band(rc, OUTCOME_WAIT) ~= 0 do
         if band(rc, OUTCOME_PATH) ~= 0 then
@@ -299,7 +299,6 @@ function _M.apply_request(rc, context, r)
         rc = wait(context, r)
 
         if rc < 0 then
-            attend()
             return rc
         end
     end
