@@ -194,22 +194,21 @@ mod tests {
         assert_eq!(name("unix:/s", Some("[::2]:1")), some("::2"));
     }
 
+    /// What a call to `own` resolves to where the worker answers with `answer`.
+    fn answered(own: &str, answer: &str) -> Resolved {
+        let [own, answer] = [own, answer].map(|name| Upstream::parse(name.as_bytes()));
+        let wishes = Wishes {
+            authority: None,
+            tls: None,
+            grpc: false,
+            http2: Http2::Auto,
+        };
+        resolved(own.as_ref(), answer.as_ref(), "", &wishes).unwrap()
+    }
+
     #[test]
     fn an_answer_changes_the_scheme_only_by_naming_one() {
-        let tls = |own: &str, answer: &str| {
-            let (own, answer) = (
-                Upstream::parse(own.as_bytes()),
-                Upstream::parse(answer.as_bytes()),
-            );
-            let wishes = Wishes {
-                authority: None,
-                tls: None,
-                grpc: false,
-                http2: Http2::Auto,
-            };
-            let resolved = resolved(own.as_ref(), answer.as_ref(), "", &wishes).unwrap();
-            resolved.target.tls
-        };
+        let tls = |own, answer| answered(own, answer).target.tls;
         let name = |name: &str| Some(name.to_owned());
         assert_eq!(tls("https://a", "10.0.0.1:99"), name("a"));
         assert_eq!(tls("a:443", "10.0.0.1:99"), name("a"));
@@ -221,15 +220,7 @@ mod tests {
 
     #[test]
     fn the_authority_is_the_callers_name() {
-        let own = Upstream::parse(b"service:8080");
-        let answer = Upstream::parse(b"10.0.0.1:99");
-        let wishes = Wishes {
-            authority: None,
-            tls: None,
-            grpc: false,
-            http2: Http2::Auto,
-        };
-        let resolved = resolved(own.as_ref(), answer.as_ref(), "", &wishes).unwrap();
+        let resolved = answered("service:8080", "10.0.0.1:99");
         assert_eq!(resolved.authority, "service:8080");
         assert_eq!(
             resolved.target.address,
