@@ -36,7 +36,7 @@ load() {
 test() {
     apt_install perl procps libtest-base-perl libtest-longstring-perl libtext-diff-perl \
         liblist-moreutils-perl libhttp-message-perl liburi-perl libwww-perl libipc-run-perl \
-        openssl python3 python3-grpcio
+        openssl python3 python3-grpcio python3-prometheus-client
 }
 
 lint() {

@@ -94,6 +94,27 @@ typedef struct ProxyWasmHeader {
   struct ProxyWasmStr value;
 } ProxyWasmHeader;
 
+// What the store holds.
+typedef struct ProxyWasmSharedStats {
+  // Of the whole store, in bytes.
+  uint64_t size;
+  // Of it, by keys, values, queues and metrics.
+  uint64_t used;
+  uint64_t keys;
+  // Keys that have gone to make room for others.
+  uint64_t evicted;
+  uint64_t queues;
+  // In all queues.
+  uint64_t items;
+  uint64_t metrics;
+  // How often a process has died while it was at the store.
+  uint64_t recovered;
+  // How often all data and queues were lost.
+  uint64_t emptied;
+  // 1 where all workers have this store, 0 where it is this worker's own.
+  int shared;
+} ProxyWasmSharedStats;
+
 // What is left to do after a callback. Only what the function's answer names is valid, until the next call of such a function.
 typedef struct ProxyWasmOutcome {
   struct ProxyWasmStr body;
@@ -149,7 +170,7 @@ int proxy_wasm_worker_accept(void);
 // Returns how many answers there were.
 int proxy_wasm_worker_events(void);
 
-// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for requests and what they wait for,
+// Whether a light thread should go on listening: for what becomes of calls, or for items in queues. `exiting` says that the worker is to quit: then only for requests and what they wait for,
 // and for a short time for other calls, but no streams that plugin contexts keep open.
 //
 // Returns 1 or 0.
@@ -296,6 +317,81 @@ int proxy_wasm_setting(const char *name,
                        size_t word_len,
                        char *errbuf,
                        size_t *errlen);
+
+// The value under a key of shared data, in the namespace `vm_id`.
+//
+// Returns 1, the value in `*value`, valid until the next call into the library, and its number in `*cas`; 0 where there is no such key; or
+// -1.
+//
+// Errors: the system has no memory for the store.
+//
+// # Safety
+// `(key, key_len)` and `(vm_id, vm_id_len)` are strings; `value` and `cas` are writable; `errlen` points at the size of the writable buffer
+// `errbuf`.
+int proxy_wasm_shared_get(const char *key,
+                          size_t key_len,
+                          const char *vm_id,
+                          size_t vm_id_len,
+                          struct ProxyWasmStr *value,
+                          uint32_t *cas,
+                          char *errbuf,
+                          size_t *errlen);
+
+// Sets the value under a key of shared data, in the namespace `vm_id`. An empty value removes the key. A `cas` other than 0 has to be the
+// number of the value that is there, if one is.
+//
+// Returns 0, or -1.
+//
+// Errors: `cas mismatch`; `no memory`, where there is no room, or where key or value are longer than any that are kept; the system has no
+// memory for the store.
+//
+// # Safety
+// `(key, key_len)`, `(value, value_len)` and `(vm_id, vm_id_len)` are strings; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_shared_set(const char *key,
+                          size_t key_len,
+                          const char *value,
+                          size_t value_len,
+                          uint32_t cas,
+                          const char *vm_id,
+                          size_t vm_id_len,
+                          char *errbuf,
+                          size_t *errlen);
+
+// The keys of shared data in the namespace `vm_id`, at most `max` of them where that is not 0, in any order.
+//
+// Returns 0, and the keys as an array in `(*keys, *keys_len)`, valid until the next call of this function; or -1.
+//
+// Errors: the system has no memory for the store.
+//
+// # Safety
+// `(vm_id, vm_id_len)` is a string; `keys` and `keys_len` are writable; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_shared_keys(size_t max,
+                           const char *vm_id,
+                           size_t vm_id_len,
+                           const struct ProxyWasmStr **keys,
+                           size_t *keys_len,
+                           char *errbuf,
+                           size_t *errlen);
+
+// What the store holds now.
+//
+// Returns 0 and the numbers in `*stats`, or -1.
+//
+// Errors: the system has no memory for the store.
+//
+// # Safety
+// `stats` is writable; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_shared_stats(struct ProxyWasmSharedStats *stats, char *errbuf, size_t *errlen);
+
+// All metrics, of plugins and the host's own, in the text format of Prometheus, version 0.0.4.
+//
+// Returns 0 and the text in `*text`, valid until the next call into the library; or -1.
+//
+// Errors: the system has no memory for the store.
+//
+// # Safety
+// `text` is writable; `errlen` points at the size of the writable buffer `errbuf`.
+int proxy_wasm_metrics_text(struct ProxyWasmStr *text, char *errbuf, size_t *errlen);
 
 // Runs `proxy_on_request_headers`.
 //

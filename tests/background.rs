@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::cell::Cell;
+
 use common::event::{closed, grpc_message, response};
-use common::{GO_ON, PAUSE, Proxy, alone, configure, no_fork, resume};
+use common::{GO_ON, PAUSE, Proxy, alone, configure, has_items, no_fork, resume, run_queues};
 use resty_proxy_wasm::abi::host::CallError;
 use resty_proxy_wasm::abi::types::LogLevel;
 use resty_proxy_wasm::plugin::background::{
-    self, Delivered, Tick, awaits_end, has_items, next_tick, run_queues, start_contexts,
+    self, Delivered, Tick, awaits_end, has_queues, next_tick, start_contexts,
 };
 use resty_proxy_wasm::plugin::{BodyOutcome, process};
 
@@ -133,7 +135,7 @@ fn an_item_that_was_left_before_a_trap_is_told_of() {
 }
 
 #[test]
-fn each_item_is_told_of_and_what_comes_meanwhile_waits() {
+fn each_item_is_told_of_queue_by_queue_in_turn() {
     let _fork = no_fork();
     let register = "(call $register (i32.const 8)) (call $register (i32.const 3)) i32.const 1";
     let enqueue = "(call $enqueue (i32.const 8)) (call $enqueue (i32.const 3))
@@ -145,11 +147,22 @@ fn each_item_is_told_of_and_what_comes_meanwhile_waits() {
     let proxy = Proxy::new(&[('F', register), ('H', enqueue), ('Q', &pass_on)]);
     proxy.begun();
     run_queues();
-    assert_eq!(proxy.log(), "Q1 +8 Q1 +3 Q1 +8", "nobody registered 5");
-    assert!(has_items());
-    run_queues();
-    assert_eq!(proxy.log(), "Q1 +3 Q1 +3");
+    let told = "Q1 +3 Q1 +8 Q1 +3 Q1 +8 Q1 +3";
+    assert_eq!(proxy.log(), told, "nobody registered 5");
     assert!(!has_items());
+}
+
+#[test]
+fn a_plugin_that_fills_its_own_queue_is_told_of_it_for_so_long_at_once() {
+    let _fork = no_fork();
+    let again = format!("{} (call $enqueue (i32.const 8))", SAY_QUEUE.1);
+    let proxy = Proxy::new(&[REGISTER, ENQUEUE, ('Q', &again)]);
+    proxy.begun();
+    for _ in 0..2 {
+        run_queues();
+        assert_eq!(proxy.log(), ["Q1 +8"; 100].join(" "));
+        assert!(has_items());
+    }
 }
 
 #[test]
@@ -183,31 +196,30 @@ fn after_a_trap_the_next_item_is_told_to_a_new_vm() {
 }
 
 #[test]
-fn items_for_a_plugin_context_that_is_gone_are_dropped() {
+fn a_queue_is_left_with_the_last_plugin_context_that_registered_it() {
     let _fork = no_fork();
     let proxy = Proxy::new(&[REGISTER, ENQUEUE]);
     proxy.begun();
+    assert!(has_queues());
     let Proxy { context, host, .. } = proxy;
     drop(context);
     assert_eq!(host.log.take(), "D1 X1");
-    assert!(has_items());
-    run_queues();
-    assert!(!has_items());
+    assert!(has_items() && !has_queues());
+    let left = Cell::new(0);
+    let untold = |_| panic!("nobody is there to be told");
+    for _ in 0..2 {
+        assert!(!background::run_queues(untold, |id| left.set(left.get() + id)));
+        assert_eq!(left.get(), 8, "once");
+    }
     assert_eq!(host.log.take(), "");
 }
 
 #[test]
-fn after_a_fork_only_new_items_are_told_of() {
+fn after_a_fork_items_are_told_to_a_new_vm() {
     let _alone = alone();
-    let proxy = Proxy::new(&[REGISTER, ENQUEUE]);
-    proxy.begun();
+    let proxy = Proxy::new(&[REGISTER]);
     process::forked();
-    run_queues();
-    assert_eq!(proxy.log(), "", "the other process tells of it");
-    assert!(!has_items());
-
-    let sender = Proxy::new(&[ENQUEUE]);
-    sender.begun();
+    Proxy::new(&[ENQUEUE]).begun();
     run_queues();
     assert_eq!(proxy.log(), "C1 V1 F1 Q1");
 }
@@ -246,6 +258,28 @@ fn after_a_fork_each_plugin_context_is_configured_anew() {
     let refused = "proxy_on_configure returned false";
     let errors = proxy.host.log.at(LogLevel::Error);
     assert_eq!(errors, [refused, refused]);
+}
+
+#[test]
+fn after_a_fork_calls_and_vms_of_the_other_process_are_not_counted() {
+    let _alone = alone();
+    let proxy = Proxy::new(&[('F', "(call $http) i32.const 1"), ('R', "unreachable")]);
+    let vm_and_call = "+1:65536 callback callback begun callback";
+    assert_eq!(proxy.host.take_events(), vm_and_call);
+    process::forked();
+    assert_eq!(start_contexts(), 0);
+    assert_eq!(proxy.host.take_events(), vm_and_call);
+    assert_eq!(proxy.host.take_calls(), "http 1 upstream, http 1 upstream");
+
+    proxy.host.answer(1, response(b""));
+    assert_eq!(proxy.host.take_events(), "callback trap ended");
+    process::forked();
+    assert_eq!(start_contexts(), 0);
+    let events = proxy.host.take_events();
+    assert_eq!(events, vm_and_call, "it is no restart");
+    drop((proxy.context, proxy.plugin));
+    let events = proxy.host.take_events();
+    assert_eq!(events, "callback callback ended -1:-65536");
 }
 
 #[test]

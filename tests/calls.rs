@@ -12,6 +12,14 @@ use resty_proxy_wasm::plugin::{BodyOutcome, Error, Waiting};
 /// A call that is not the request's own.
 const CALL_AS_PLUGIN: &str = "(call $in (i32.const 1)) (call $http) i32.const 0";
 
+/// What of calls was counted since this was last asked.
+fn counted(proxy: &Proxy) -> String {
+    let events = proxy.host.take_events();
+    let of_calls = |event: &&str| matches!(*event, "begun" | "ended" | "failed");
+    let calls: Vec<_> = events.split(' ').filter(of_calls).collect();
+    calls.join(" ")
+}
+
 #[test]
 fn a_call_that_is_refused_is_not_waited_for() {
     let _fork = no_fork();
@@ -24,6 +32,7 @@ fn a_call_that_is_refused_is_not_waited_for() {
     assert_eq!(stream.wait(), None);
     let logged = proxy.log();
     assert!(logged.starts_with("H2 !2 proxy_on_request_headers paused the request with nothing"));
+    assert_eq!(counted(&proxy), "");
 }
 
 #[test]
@@ -384,4 +393,89 @@ fn a_call_that_failed_has_no_answer_and_is_logged_with_its_upstream() {
     let want = format!("{} R1 +0 +0 +0 !1 ", errors[0]);
     assert!(logged.starts_with(&want), "{logged}");
     assert!(logged.contains(" Z2 Z3 "), "{logged}");
+}
+
+#[test]
+fn a_call_counts_until_it_is_answered_or_has_failed() {
+    let _fork = no_fork();
+    for (call, begins, last, ends) in [
+        ("$http", vec![], response(b""), "ended"),
+        ("$http", vec![], failed(), "failed"),
+        (
+            "$unary",
+            vec![CallEvent::InitialMetadata(fields(1))],
+            grpc_message(),
+            "ended",
+        ),
+        ("$unary", vec![], closed(true), "ended"),
+        ("$unary", vec![], closed(false), "failed"),
+        (
+            "$stream",
+            vec![
+                grpc_message(),
+                grpc_message(),
+                CallEvent::TrailingMetadata(fields(1)),
+            ],
+            closed(true),
+            "ended",
+        ),
+        ("$stream", vec![grpc_message()], closed(false), "failed"),
+    ] {
+        let on_headers = format!("(call {call}) i32.const 0");
+        let proxy = Proxy::new(&[('H', &on_headers)]);
+        let (stream, _) = proxy.begun();
+        assert_eq!(counted(&proxy), "begun", "{call}");
+        for event in begins {
+            proxy.host.answer(1, event);
+            if stream.wait().is_some() {
+                resume(&stream);
+            }
+        }
+        assert_eq!(counted(&proxy), "", "{call}");
+        proxy.host.answer(1, last);
+        if stream.wait().is_some() {
+            resume(&stream);
+        }
+        assert_eq!(counted(&proxy), ends, "{call}");
+        assert_eq!(proxy.host.answer(1, failed()), Delivered::Dropped);
+        stream.finish();
+        drop((stream, proxy.context, proxy.plugin));
+        let events = proxy.host.take_events();
+        assert!(!events.contains("ended"), "{call}: {events}");
+    }
+}
+
+#[test]
+fn a_call_that_is_given_up_has_not_failed() {
+    let _fork = no_fork();
+    let cancel = "(call $cancel (local.get 1))";
+    let proxy = Proxy::new(&[('H', "(call $stream) i32.const 1"), ('M', cancel)]);
+    let (stream, _) = proxy.begun();
+    proxy.host.answer(1, grpc_message());
+    resume(&stream);
+    assert_eq!(
+        counted(&proxy),
+        "begun ended",
+        "the plugin has cancelled it"
+    );
+    stream.finish();
+
+    let proxy = Proxy::new(&[CALL_AND_PAUSE]);
+    let (stream, _) = proxy.begun();
+    stream.finish();
+    assert_eq!(counted(&proxy), "begun ended", "its request has ended");
+
+    let as_plugin = ('F', "(call $http) (call $http) i32.const 1");
+    let proxy = Proxy::new(&[as_plugin, ('R', "unreachable")]);
+    proxy.host.answer(1, failed());
+    assert_eq!(
+        counted(&proxy),
+        "begun begun ended failed",
+        "the callback about one traps"
+    );
+
+    let proxy = Proxy::new(&[as_plugin]);
+    drop((proxy.context, proxy.plugin));
+    let events = proxy.host.take_events();
+    assert_eq!(events.matches("ended").count(), 2, "{events}");
 }

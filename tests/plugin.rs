@@ -3,10 +3,15 @@
 mod common;
 
 use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
 
-use common::{Log, alone, configure, load, load_with, no_fork, plugin_text, request};
+use common::{
+    Log, TestHost, alone, configure, load, load_on, load_with, no_fork, plugin_text, request,
+};
 use resty_proxy_wasm::abi::types::AbiVersion;
-use resty_proxy_wasm::plugin::{BodyOutcome, Error, Options, Stream, process};
+use resty_proxy_wasm::engine::clock;
+use resty_proxy_wasm::plugin::{BodyOutcome, Error, Options, Plugin, Stream, process};
 
 /// A request with a body on a plugin that was just loaded; what came before is not in the log.
 fn one_request(changed: &[(char, &str)]) -> (Stream, Rc<Log>) {
@@ -22,6 +27,34 @@ fn message(result: Result<impl Sized, Error>) -> String {
         Ok(_) => "no error".to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+/// The clock that ends what takes too long, while this lives.
+struct Clock;
+
+impl Clock {
+    fn start() -> Self {
+        clock::set_runs(true);
+        thread::spawn(|| {
+            while clock::runs() {
+                thread::sleep(clock::TICK);
+                clock::tick(&mut 0);
+            }
+        });
+        Self
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        clock::set_runs(false);
+    }
+}
+
+/// A plugin, and the host that counts what it does.
+fn load_counted(text: &str, options: Options) -> (Result<Rc<Plugin>, Error>, Rc<TestHost>) {
+    let host = Rc::new(TestHost::default());
+    (load_on(&host, text, options), host)
 }
 
 #[test]
@@ -562,5 +595,133 @@ fn in_0_2_100_a_body_can_be_taken_without_being_kept() {
         let outcome = stream.on_response_body(chunk, false, &mut out);
         assert_eq!(outcome.unwrap(), BodyOutcome::Replace);
         assert_eq!(out, b"");
+    }
+}
+
+#[test]
+fn vms_requests_and_callbacks_are_counted() {
+    let _fork = no_fork();
+    let (plugin, host) = load_counted(&plugin_text(&[]), Options::default());
+    let plugin = plugin.unwrap();
+    assert_eq!(host.take_events(), "+1:65536");
+    let context = configure(&plugin).unwrap();
+    assert_eq!(host.take_events(), "callback callback callback");
+    let stream = request(&context, &host.log, false).unwrap();
+    assert_eq!(host.take_events(), "request callback");
+    stream.on_request_headers().unwrap();
+    assert_eq!(host.take_events(), "callback");
+    stream.finish();
+    assert_eq!(host.take_events(), "callback callback callback");
+    drop((stream, context, plugin));
+    assert_eq!(host.take_events(), "callback callback -1:-65536");
+
+    let text = r#"(module (memory (export "memory") 0) (func (export "proxy_abi_version_0_1_0")))"#;
+    let (plugin, host) = load_counted(text, Options::default());
+    let context = configure(&plugin.unwrap()).unwrap();
+    let stream = request(&context, &host.log, true).unwrap();
+    stream.on_request_headers().unwrap();
+    stream.finish();
+    drop((stream, context));
+    assert_eq!(host.take_events(), "+1:0 request -1:0");
+}
+
+#[test]
+fn memory_is_counted_as_it_grows() {
+    let _fork = no_fork();
+    let grow = |pages: u32| format!("(drop (memory.grow (i32.const {pages})))");
+    let on_headers = format!("{} i32.const 0", grow(2));
+    let on_body = format!("{} unreachable", grow(1));
+    let mut text = plugin_text(&[('H', &on_headers), ('B', &on_body)]);
+    text.pop();
+    let text = format!(r#"{text} (func (export "_initialize") {}))"#, grow(3));
+    let (plugin, host) = load_counted(&text, Options::default());
+    let plugin = plugin.unwrap();
+    assert_eq!(host.take_events(), format!("+1:{}", 4 << 16));
+    let context = configure(&plugin).unwrap();
+    let stream = request(&context, &host.log, true).unwrap();
+    host.take_events();
+    stream.on_request_headers().unwrap();
+    assert_eq!(host.take_events(), format!("callback +0:{}", 2 << 16));
+    stream.on_response_headers().unwrap();
+    assert_eq!(host.take_events(), "callback");
+    let trapped = stream.on_request_body(None, true, &mut Vec::new());
+    assert!(trapped.is_err());
+    assert_eq!(host.take_events(), "callback +0:65536 trap");
+    drop((stream, context, plugin));
+    assert_eq!(host.take_events(), format!("-1:-{}", 7 << 16));
+}
+
+#[test]
+fn traps_and_restarts_are_counted() {
+    let _fork = no_fork();
+    let property = r#"(module (import "env" "proxy_get_property"
+        (func $property (param i32 i32 i32 i32) (result i32)))"#;
+    // It does not start where there are properties.
+    let start = r#"(func (export "_initialize") (if (i32.eqz (call $property
+        (i32.const 0) (i32.const 0) (i32.const 32) (i32.const 36))) (then unreachable))))"#;
+    let mut text = plugin_text(&[('H', "unreachable")]).replacen("(module", property, 1);
+    text.pop();
+    let (plugin, host) = load_counted(&format!("{text} {start}"), Options::default());
+    let context = configure(&plugin.unwrap()).unwrap();
+    let stream = request(&context, &host.log, false).unwrap();
+    host.take_events();
+    assert!(stream.on_request_headers().is_err());
+    assert!(stream.on_response_headers().is_err());
+    stream.finish();
+    assert_eq!(host.take_events(), "callback trap", "nothing runs after it");
+
+    host.has_properties.set(true);
+    for _ in 0..2 {
+        assert!(request(&context, &host.log, false).is_err());
+        assert_eq!(host.take_events(), "trap");
+    }
+    host.has_properties.set(false);
+    drop(stream);
+    assert_eq!(host.take_events(), "-1:-65536", "its last request is gone");
+    let again = "+1:65536 restart callback callback callback request callback";
+    let stream = request(&context, &host.log, false).unwrap();
+    assert_eq!(host.take_events(), again);
+    assert!(stream.on_request_headers().is_err());
+    drop(stream);
+    host.take_events();
+    request(&context, &host.log, false).unwrap();
+    assert_eq!(host.take_events(), format!("-1:-65536 {again}"));
+}
+
+#[test]
+fn what_takes_too_long_is_counted_as_such() {
+    const TIME: Duration = Duration::from_millis(20);
+    const FOREVER: &str = "(loop $again (br $again))";
+    let _alone = alone();
+    let _clock = Clock::start();
+    let allocator = "(result i32) i32.const 4096";
+    let endless_allocator = format!("(result i32) {FOREVER} unreachable");
+    for (body, allocator_is) in [
+        (FOREVER, allocator),
+        ("(call $show (i32.const 7))", &endless_allocator),
+    ] {
+        // In the contexts of requests.
+        let on_create = format!("(if (local.get 1) (then {body}))");
+        let text = plugin_text(&[('C', &on_create)]).replacen(allocator, allocator_is, 1);
+        let mut options = Options::default();
+        options.limits.callback = TIME;
+        let (plugin, host) = load_counted(&text, options);
+        let context = configure(&plugin.unwrap()).unwrap();
+        host.take_events();
+        assert!(request(&context, &host.log, false).is_err());
+        assert_eq!(host.take_events(), "request callback trap deadline");
+    }
+
+    let mut text = plugin_text(&[]);
+    text.pop();
+    for entry in [
+        r#"(func (export "_initialize")"#,
+        "(start $start) (func $start",
+    ] {
+        let mut options = Options::default();
+        options.limits.vm.time = TIME;
+        let (plugin, host) = load_counted(&format!("{text} {entry} {FOREVER}))"), options);
+        assert!(plugin.is_err());
+        assert_eq!(host.take_events(), "trap deadline");
     }
 }

@@ -12,6 +12,7 @@ local background = require "resty.proxy-wasm.background"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
 local setup = require "resty.proxy-wasm.setup"
+local shared = require "resty.proxy-wasm.shared"
 
 
 base.allows_subsystem("http")
@@ -66,6 +67,9 @@ local _M = {
 
 -- See resty.proxy-wasm.setup.
 _M.setup = setup.setup
+
+-- See resty.proxy-wasm.shared.
+_M.shared = shared
 
 
 -- Makes the plugins that were loaded and configured in init_by_lua* ready in this worker, so that they tick and call without waiting for
@@ -236,6 +240,18 @@ end
 -- The name of the engine that plugins are loaded on. Phases: any.
 function _M.engine()
     lib.proxy_wasm_engine_get(str_p)
+    return ffi_str(str_p[0].data, str_p[0].len)
+end
+
+
+-- All metrics, of plugins and the library's own, as Prometheus reads them: text/plain; version=0.0.4.
+--
+-- Returns the text, or nil and an error where the system has no memory for the store. Phases: any.
+function _M.metrics()
+    if lib.proxy_wasm_metrics_text(str_p, error_buffer()) ~= 0 then
+        return nil, error_text()
+    end
+
     return ffi_str(str_p[0].data, str_p[0].len)
 end
 

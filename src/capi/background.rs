@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::boundary::{ProxyWasmStr, bytes, fail, guard};
-use super::{calls, clock, worker};
+use super::{calls, clock, queues, worker};
 use crate::abi::host::CallId;
 use crate::plugin::background;
 
@@ -97,6 +97,14 @@ impl State {
             name: RefCell::new(Vec::new()),
         }
     }
+
+    fn has_to_listen(&self) -> bool {
+        self.called.get() || queues::are_awaited()
+    }
+}
+
+fn outstanding() -> usize {
+    calls::with_any(crate::egress::Egress::outstanding).unwrap_or(0)
 }
 
 /// A call was made: somebody has to listen for what becomes of it.
@@ -118,9 +126,10 @@ pub fn asks_for_names() -> bool {
 pub fn has_tasks() -> bool {
     background::has_ticks()
         || STATE.with(|state| {
-            (state.called.get() && (state.asks.get() || state.listening.get().is_due()))
+            (state.called.get() && state.asks.get())
+                || (state.has_to_listen() && state.listening.get().is_due())
                 || (state.keep.get() && !state.keeping.get())
-                || (background::has_items() && !state.running.get())
+                || (queues::have_items() && !state.running.get())
         })
 }
 
@@ -158,16 +167,18 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
         return TASK_RESOLVE;
     }
     STATE.with(|state| {
-        if state.called.get() && state.listening.get().is_due() {
-            // With one process for all, nobody could do so while it read the configuration.
-            calls::with(calls::start);
+        if state.has_to_listen() && state.listening.get().is_due() {
+            if outstanding() > 0 {
+                // With one process for all, nobody could do so while it read the configuration.
+                calls::with(calls::start);
+            }
             state.listening.set(Listening::Asked(Instant::now()));
             return TASK_LISTEN;
         }
         if state.keep.take() && !state.keeping.replace(true) {
             return TASK_KEEP;
         }
-        if background::has_items() && !state.running.replace(true) {
+        if queues::have_items() && !state.running.replace(true) {
             return TASK_RUN;
         }
         if let Listening::Yes = state.listening.get() {
@@ -263,6 +274,7 @@ pub extern "C" fn proxy_wasm_worker_accept() -> c_int {
         }
         match accepted {
             Some(stream) => {
+                queues::announce(stream.try_clone().ok());
                 calls::with(|egress| egress.set_wakeup(Some(stream)));
                 0
             }
@@ -310,7 +322,7 @@ pub extern "C" fn proxy_wasm_worker_events() -> c_int {
     guard(0, || {
         clock::start_in_worker();
         STATE.with(|state| state.running.set(false));
-        background::run_queues();
+        queues::run();
         c_int::try_from(calls::deliver()).unwrap_or(c_int::MAX)
     })
 }
@@ -318,7 +330,7 @@ pub extern "C" fn proxy_wasm_worker_events() -> c_int {
 /// How long a worker that is to quit waits for calls that no request waits for.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
-/// Whether a light thread should go on listening. `exiting` says that the worker is to quit: then only for requests and what they wait for,
+/// Whether a light thread should go on listening: for what becomes of calls, or for items in queues. `exiting` says that the worker is to quit: then only for requests and what they wait for,
 /// and for a short time for other calls, but no streams that plugin contexts keep open.
 ///
 /// Returns 1 or 0.
@@ -326,8 +338,9 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 pub extern "C" fn proxy_wasm_worker_awaits(exiting: c_int) -> c_int {
     guard(0, || {
         let awaits = if exiting == 0 {
-            calls::with_any(crate::egress::Egress::outstanding).unwrap_or(0) > 0
+            outstanding() > 0 || queues::are_awaited()
         } else {
+            queues::retire();
             let since = STATE.with(|state| match state.exiting.get() {
                 Some(since) => since,
                 None => {
@@ -348,13 +361,11 @@ pub extern "C" fn proxy_wasm_worker_awaits(exiting: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_hang_up() {
     guard((), || {
-        let outstanding = calls::with_any(|egress| {
-            egress.set_wakeup(None);
-            egress.outstanding()
-        });
+        calls::with_any(|egress| egress.set_wakeup(None));
+        queues::announce(None);
         STATE.with(|state| {
             state.listening.set(Listening::No);
-            state.called.set(outstanding.unwrap_or(0) > 0);
+            state.called.set(outstanding() > 0);
         });
     });
 }

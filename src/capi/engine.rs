@@ -4,6 +4,7 @@ use std::os::raw::{c_char, c_int};
 use std::sync::OnceLock;
 
 use super::boundary::{ProxyWasmStr, fail, guard};
+use super::settings;
 use super::settings::said;
 use crate::abi::vm::VmState;
 #[cfg(feature = "wasmedge")]
@@ -100,6 +101,9 @@ pub unsafe extern "C" fn proxy_wasm_init(
     guard(-1, || match nginx::symbols() {
         Ok(_) => {
             nginx::begin_configuration(configuring != 0);
+            if configuring != 0 {
+                settings::forget();
+            }
             0
         }
         // SAFETY: the caller says so of the error buffer.

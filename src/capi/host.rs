@@ -1,30 +1,30 @@
-//! The proxy as plugins see it outside a request: nginx's log, and the worker's store.
+//! The proxy as plugins see it outside a request: nginx's log, the store that workers share, and calls.
 
 use std::rc::Rc;
 
-use super::calls;
+use super::{calls, queues, store};
 use crate::abi::host::{
-    CallError, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
+    CallError, CallId, Event, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
 };
 use crate::abi::types::{LogLevel, MetricType};
 use crate::nginx;
-use crate::shared::LocalStore;
+use crate::shared::{PluginMetrics, Store};
 
-thread_local! {
-    static STORE: Rc<LocalStore> = Rc::new(LocalStore::default());
-}
-
-/// nginx, with the store of this worker.
+/// nginx, for one plugin.
 pub struct WorkerHost {
-    store: Rc<LocalStore>,
+    store: Store,
+    metrics: PluginMetrics,
 }
 
 impl WorkerHost {
-    /// This worker's.
-    pub fn shared() -> Rc<dyn Host> {
-        Rc::new(Self {
-            store: STORE.with(Rc::clone),
-        })
+    /// For the plugin of this name.
+    ///
+    /// # Errors
+    /// There is no store.
+    pub fn for_plugin(name: &str) -> Result<Rc<dyn Host>, String> {
+        let store = store::store()?;
+        let metrics = store.plugin_metrics(name);
+        Ok(Rc::new(Self { store, metrics }))
     }
 }
 
@@ -56,7 +56,13 @@ impl Host for WorkerHost {
     }
 
     fn register_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> Result<u32, QueueError> {
-        self.store.register_shared_queue(vm_id, name)
+        if nginx::is_master() {
+            // It never tells anybody of items, and would be the last that has registered.
+            return self.store.make_shared_queue(vm_id, name);
+        }
+        let id = self.store.register_shared_queue(vm_id, name)?;
+        queues::registered(&self.store);
+        Ok(id)
     }
 
     fn resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> Option<u32> {
@@ -67,24 +73,33 @@ impl Host for WorkerHost {
         self.store.enqueue_shared_queue(queue_id, value)
     }
 
-    fn dequeue_shared_queue(&self, queue_id: u32, value: &mut Vec<u8>) -> Result<(), QueueError> {
-        self.store.dequeue_shared_queue(queue_id, value)
+    fn dequeue_shared_queue(
+        &self,
+        vm_id: &[u8],
+        queue_id: u32,
+        value: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
+        self.store.dequeue_shared_queue(vm_id, queue_id, value)
     }
 
     fn define_metric(&self, kind: MetricType, name: &[u8]) -> Result<u32, MetricError> {
-        self.store.define_metric(kind, name)
+        self.metrics.define(kind, name)
     }
 
     fn record_metric(&self, metric_id: u32, value: u64) -> Result<(), MetricError> {
-        self.store.record_metric(metric_id, value)
+        self.metrics.record(metric_id, value)
     }
 
     fn increment_metric(&self, metric_id: u32, delta: i64) -> Result<(), MetricError> {
-        self.store.increment_metric(metric_id, delta)
+        self.metrics.increment(metric_id, delta)
     }
 
     fn get_metric(&self, metric_id: u32) -> Result<u64, MetricError> {
-        self.store.get_metric(metric_id)
+        self.metrics.get(metric_id)
+    }
+
+    fn note(&self, event: Event) {
+        self.metrics.note(event);
     }
 
     fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {

@@ -3,10 +3,12 @@
 use std::backtrace::Backtrace;
 use std::panic;
 
-use super::{clock, settings, worker};
+use super::boundary::guard;
+use super::{clock, settings, store, worker};
 use crate::abi::types::LogLevel;
 use crate::nginx;
 use crate::plugin::process;
+use crate::shared;
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -15,13 +17,24 @@ static LOADED: extern "C" fn() = loaded;
 extern "C" fn loaded() {
     never_unwind_callers();
     nginx::set_directive_hook(settings::check_directive);
+    nginx::set_accept_hook(store::settle);
     nginx::body_filter::set_body_hook(worker::replacement);
-    // SAFETY: the handler is a function that lives as long as the library, which is never unmapped.
-    unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    store::report_faults();
+    // SAFETY: the handlers are functions that live as long as the library, which is never unmapped.
+    unsafe { libc::pthread_atfork(Some(about_to_fork), None, Some(forked)) };
+}
+
+/// Where nginx does not know the library as a module, nothing else comes between the configuration and the workers.
+extern "C" fn about_to_fork() {
+    guard((), || {
+        nginx::about_to_fork();
+        store::settle();
+    });
 }
 
 extern "C" fn forked() {
     process::forked();
+    shared::forked();
     clock::forked();
 }
 

@@ -20,7 +20,10 @@ mod engine;
 mod host;
 mod library;
 mod plugin;
+mod queues;
 mod settings;
+mod shared;
+mod store;
 mod stream;
 mod thread;
 mod worker;
@@ -41,6 +44,10 @@ pub use plugin::{
     proxy_wasm_plugin_new,
 };
 pub use settings::proxy_wasm_setting;
+pub use shared::{
+    ProxyWasmSharedStats, proxy_wasm_metrics_text, proxy_wasm_shared_get, proxy_wasm_shared_keys,
+    proxy_wasm_shared_set, proxy_wasm_shared_stats,
+};
 pub use stream::{
     ProxyWasmOutcome, proxy_wasm_request_bypass, proxy_wasm_request_keep_body,
     proxy_wasm_request_left_semaphore, proxy_wasm_request_owes_body, proxy_wasm_request_park,

@@ -36,12 +36,11 @@ pub const FLAG_SETS_BODY: c_int = 16;
 pub const FLAG_ACTS_AT_END: c_int = 32;
 
 /// What such a plugin imports.
-const ACTS: [&str; 5] = [
+const ACTS: [&str; 4] = [
     "proxy_http_call",
     "proxy_grpc_call",
     "proxy_grpc_stream",
     "proxy_set_tick_period_milliseconds",
-    "proxy_enqueue_shared_queue",
 ];
 
 /// What runs when a request ends.
@@ -105,9 +104,10 @@ fn load<'a>(
     };
     let path = String::from_utf8_lossy(path);
     let code = read(&path).map_err(|e| format!("{path}: {}", system_message(&e)))?;
+    let host = WorkerHost::for_plugin(name)?;
     engine::current()
         .map_err(Into::into)
-        .and_then(|engine| Plugin::new(name, &code, options, engine, WorkerHost::shared()))
+        .and_then(|engine| Plugin::new(name, &code, options, engine, host))
         .map_err(|error| {
             log_error(name, &format!("failed to load \"{path}\": {error}"));
             LOAD_FAILED.to_owned()

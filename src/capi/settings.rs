@@ -14,10 +14,38 @@ use super::plugin::system_message;
 use crate::egress::{self, Http2};
 use crate::nginx::{self, Directive};
 use crate::plugin::{Allowance, Waiting};
+use crate::shared::{DEFAULT_SIZE, Policy};
 
 /// What `proxy_wasm_setting` said, each directive at its own place.
-static SET: Mutex<[Option<String>; Directive::ALL.len()]> =
-    Mutex::new([const { None }; Directive::ALL.len()]);
+type Set = [Option<String>; Directive::ALL.len()];
+
+const NOTHING: Set = [const { None }; Directive::ALL.len()];
+
+struct Sets {
+    current: Set,
+    /// In the configuration that is being read: should it be bad, the old one counts.
+    next: Option<Set>,
+}
+
+static SETS: Mutex<Sets> = Mutex::new(Sets {
+    current: NOTHING,
+    next: None,
+});
+
+impl Sets {
+    /// The set that counts now.
+    fn now(&mut self) -> &mut Set {
+        if nginx::is_reading() {
+            return self.next.get_or_insert(NOTHING);
+        }
+        if !nginx::is_worker()
+            && let Some(next) = self.next.take()
+        {
+            self.current = next;
+        }
+        &mut self.current
+    }
+}
 
 /// What a directive can say.
 enum Accepts {
@@ -45,6 +73,8 @@ fn accepts(directive: Directive) -> Accepts {
         Directive::CallMaxBody => Accepts::Size(1 << 10..=1 << 30, "1k to 1g"),
         Directive::CallSslVerify | Directive::CallWait => SWITCH,
         Directive::CallSslTrustedCertificate => Accepts::File,
+        Directive::ShmSize => Accepts::Size(1 << 20..=4 << 30, "1m to 4g"),
+        Directive::ShmPolicy => Accepts::Words(&["lru", "none"], "lru or none"),
         Directive::CallHttp2 => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
     }
 }
@@ -122,7 +152,7 @@ fn number(word: &str) -> Option<(u64, &str)> {
 
 /// What configuration says: the directive, else the setting.
 pub fn said(directive: Directive) -> Option<String> {
-    nginx::configured(directive).or_else(|| SET.lock()[directive as usize].clone())
+    nginx::configured(directive).or_else(|| SETS.lock().now()[directive as usize].clone())
 }
 
 /// What VMs may use by configuration.
@@ -149,6 +179,21 @@ pub fn waiting() -> Waiting {
         waiting.pause = pause;
     }
     waiting
+}
+
+/// How large the store is that workers share, in bytes, and what is done when it is full.
+pub fn store() -> (usize, Policy) {
+    let size = said(Directive::ShmSize).and_then(|word| size(&word));
+    let policy = match said(Directive::ShmPolicy).as_deref() {
+        Some("none") => Policy::None,
+        _ => Policy::Lru,
+    };
+    (size.map_or(DEFAULT_SIZE, |size| size as usize), policy)
+}
+
+/// A configuration begins: what was set for another does not count.
+pub fn forget() {
+    SETS.lock().next = Some(NOTHING);
 }
 
 /// How calls are made by configuration.
@@ -223,6 +268,6 @@ fn set(name: &str, word: &str) -> Result<(), String> {
             "\"{word}\" is not what the directive says: {name} {configured}"
         ));
     }
-    SET.lock()[directive as usize] = Some(word.to_owned());
+    SETS.lock().now()[directive as usize] = Some(word.to_owned());
     Ok(())
 }

@@ -22,6 +22,8 @@ pub struct Trap {
     pub message: String,
     /// The guest's stack, innermost frame first, one line a frame; empty where the engine has none.
     pub backtrace: Vec<String>,
+    /// It was stopped, because it took too long.
+    pub timed_out: bool,
 }
 
 impl Trap {
@@ -30,6 +32,7 @@ impl Trap {
         Self {
             message: message.into(),
             backtrace: Vec::new(),
+            timed_out: false,
         }
     }
 }

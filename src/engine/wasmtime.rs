@@ -259,6 +259,18 @@ macro_rules! shapes {
             ty: &FuncType,
             call: super::HostCall<S>,
         ) -> wt::Result<bool> {
+            // The one other shape that is called often.
+            if ty.params == [ValType::I32, ValType::I64] && ty.results == [ValType::I32] {
+                linker.func_wrap(
+                    &import.module,
+                    &import.name,
+                    move |mut caller: wt::Caller<'_, Slot<S>>, a: u32, b: u64| -> wt::Result<u32> {
+                        find_memory(&mut caller);
+                        Ok(call(&mut caller, &[u64::from(a), b])? as u32)
+                    },
+                )?;
+                return Ok(true);
+            }
             if ty.params.iter().any(|p| *p != ValType::I32) {
                 return Ok(false);
             }
@@ -425,10 +437,14 @@ fn trap(error: wt::Error, time: Duration) -> Trap {
                 .collect()
         })
         .unwrap_or_default();
-    let message = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.message.clone(),
-        None if error.downcast_ref() == Some(&wt::Trap::Interrupt) => clock::message(time),
-        None => one_line(&error.root_cause().to_string()),
+    let (message, timed_out) = match error.downcast_ref::<Trap>() {
+        Some(trap) => (trap.message.clone(), trap.timed_out),
+        None if error.downcast_ref() == Some(&wt::Trap::Interrupt) => (clock::message(time), true),
+        None => (one_line(&error.root_cause().to_string()), false),
     };
-    Trap { message, backtrace }
+    Trap {
+        message,
+        backtrace,
+        timed_out,
+    }
 }

@@ -27,7 +27,10 @@ mod uri;
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Source};
 pub use cleanup::{is_request, on_request_end};
 pub use log::{log, log_level};
-pub use module::{Directive, begin_configuration, configured, set_directive_hook};
+pub use module::{
+    Directive, about_to_fork, begin_configuration, configured, is_reading, set_accept_hook,
+    set_directive_hook,
+};
 pub use process::{is_master, is_worker};
 pub use properties::process_property;
 pub use request::{Phase, Request};

@@ -1,7 +1,7 @@
 //! What goes on without a request: VMs that calls are answered to, and plugin contexts that tick.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use rustc_hash::FxBuildHasher;
@@ -40,9 +40,7 @@ thread_local! {
     /// With the generation of the process that they were asked for in: another has timers of its own.
     static TICKS: RefCell<VecDeque<(u32, Tick)>> = RefCell::default();
     /// The plugin contexts that have registered each queue; the last that is still there is told of its items.
-    static QUEUES: RefCell<HashMap<u32, Vec<u32>, FxBuildHasher>> = RefCell::default();
-    /// Queues, once for each item, as [`TICKS`].
-    static ITEMS: RefCell<VecDeque<(u32, u32)>> = RefCell::default();
+    static QUEUES: RefCell<BTreeMap<u32, Vec<u32>>> = RefCell::default();
 }
 
 /// A number that no other VM or plugin context of this process has.
@@ -67,9 +65,14 @@ pub(super) fn add_context(serial: u32, context: &Rc<PluginContext>) {
 /// See [`remove_vm`].
 pub(super) fn remove_context(serial: u32) {
     let _ = CONTEXTS.try_with(|contexts| contexts.borrow_mut().remove(&serial));
+    let _ = QUEUES.try_with(|queues| {
+        for contexts in queues.borrow_mut().values_mut() {
+            contexts.retain(|context| *context != serial);
+        }
+    });
 }
 
-/// Does what can be done now, and keeps the rest for [`next_tick`] and [`run_queues`].
+/// Does what can be done now, and keeps the rest for [`next_tick`].
 pub(super) fn ask(asked: Asked) {
     let generation = process::generation();
     match asked {
@@ -84,33 +87,45 @@ pub(super) fn ask(asked: Asked) {
                 contexts.push(context);
             });
         }
-        Asked::Item { id } => ITEMS.with_borrow_mut(|items| items.push_back((generation, id))),
     }
 }
 
-/// Whether [`run_queues`] has something to do.
-pub fn has_items() -> bool {
-    ITEMS.with_borrow(|items| !items.is_empty())
-}
+/// How many items are told of at once: a plugin that fills its own queue must not hold up the worker.
+const ITEMS_AT_ONCE: usize = 100;
 
-/// Runs `proxy_on_queue_ready` for each item that queues have got, on the plugin context that registered the queue last.
-pub fn run_queues() {
-    // What is added meanwhile waits for the next time: a plugin that fills its own queue must not hold up the worker.
-    for (generation, id) in ITEMS.take() {
-        if generation != process::generation() {
-            continue;
-        }
-        let last = || QUEUES.with_borrow(|queues| queues.get(&id)?.last().copied());
-        while let Some(context) = last() {
-            if run_on(context, "proxy_on_queue_ready", |c| c.on_queue_ready, &[id]) {
-                break;
+/// Runs `proxy_on_queue_ready` for items of queues, on the plugin context that registered each queue last. `tell` says whether there is an
+/// item in a queue, which then counts as told; `leave` is called for queues that nobody here is left to be told of. Whether there
+/// may be more items.
+pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> bool {
+    let mut queues: Vec<u32> = QUEUES.with_borrow(|queues| queues.keys().copied().collect());
+    let mut left = ITEMS_AT_ONCE;
+    while left > 0 && !queues.is_empty() {
+        queues.retain(|id| {
+            let last = QUEUES.with_borrow(|queues| queues.get(id)?.last().copied());
+            let Some(context) = last else {
+                QUEUES.with_borrow_mut(|queues| queues.remove(id));
+                leave(*id);
+                return false;
+            };
+            if left == 0 {
+                return true;
             }
-            QUEUES.with_borrow_mut(|queues| {
-                let contexts = queues.entry(id).or_default();
-                contexts.retain(|known| *known != context);
-            });
-        }
+            left -= 1;
+            tell(*id)
+                && run_on(
+                    context,
+                    "proxy_on_queue_ready",
+                    |c| c.on_queue_ready,
+                    &[*id],
+                )
+        });
     }
+    !queues.is_empty()
+}
+
+/// Whether somebody here is to be told of items.
+pub fn has_queues() -> bool {
+    QUEUES.with_borrow(|queues| queues.values().any(|contexts| !contexts.is_empty()))
 }
 
 /// Whether [`next_tick`] has something.

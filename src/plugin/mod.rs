@@ -19,12 +19,12 @@ pub mod process;
 mod stream;
 mod vm;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::abi::host::Host;
+use crate::abi::host::{Event, Host};
 use crate::abi::log;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{PluginInfo, VmState};
@@ -97,6 +97,8 @@ pub struct Plugin {
     waiting: Waiting,
     host: Rc<dyn Host>,
     vm: RefCell<Option<Rc<Vm>>>,
+    /// The generation of the process that lost its VM to a trap and has no other yet.
+    lost: Cell<Option<u32>>,
 }
 
 impl Plugin {
@@ -129,6 +131,7 @@ impl Plugin {
             waiting: options.waiting,
             host,
             vm: RefCell::new(None),
+            lost: Cell::new(None),
         };
         for import in &plugin.compiled.unknown_imports {
             plugin.log(
@@ -174,7 +177,9 @@ impl Plugin {
             return Ok(Rc::clone(vm));
         }
         // The old one goes first: two at once would double what a plugin may use.
-        *slot = None;
+        if slot.take().is_some_and(|vm| vm.is_lost()) {
+            self.lost.set(Some(process::generation()));
+        }
         let vm = Vm::start(
             self.compiled.template(),
             self.limits,
@@ -182,6 +187,9 @@ impl Plugin {
             Rc::clone(&self.host),
         )?;
         *slot = Some(Rc::clone(&vm));
+        if self.lost.take() == Some(process::generation()) {
+            self.host.note(Event::Restart);
+        }
         Ok(vm)
     }
 

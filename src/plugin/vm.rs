@@ -1,13 +1,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
-use crate::abi::calls::{Call, CallKind, Report};
+use crate::abi::calls::{Call, CallKind, Calls, Report};
 use crate::abi::contexts::{ContextKind, Finish};
-use crate::abi::host::{CallEvent, Host};
+use crate::abi::host::{CallEvent, Event, Host};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Asked, Phase, PluginInfo, VmState};
+use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
 use crate::engine::{Func, Instance, Template, Trap};
 
@@ -18,6 +19,8 @@ pub struct Vm {
     /// `proxy_on_vm_start` has run.
     started: Cell<bool>,
     poisoned: Cell<bool>,
+    /// Bytes of linear memory that the host was told of.
+    memory: Cell<i64>,
     generation: u32,
     limits: Allowance,
     serial: u32,
@@ -51,11 +54,15 @@ impl Vm {
                 result.map_err(|trap| report(instance.state(), entry, &trap))?;
             }
         }
+        let (memory, state) = instance.split();
+        let memory = memory.len() as i64;
+        state.host.note(Event::Instances { count: 1, memory });
         let vm = Rc::new(Self {
             instance: RefCell::new(instance),
             callbacks,
             started: Cell::new(false),
             poisoned: Cell::new(false),
+            memory: Cell::new(memory),
             generation: process::generation(),
             limits,
             serial,
@@ -66,7 +73,17 @@ impl Vm {
 
     /// Whether callbacks may run: nothing trapped, and no fork lies between.
     pub fn is_usable(&self) -> bool {
-        !self.poisoned.get() && self.generation == process::generation()
+        !self.poisoned.get() && self.is_own()
+    }
+
+    /// Whether callbacks may not run, though no fork lies between.
+    pub fn is_lost(&self) -> bool {
+        self.poisoned.get() && self.is_own()
+    }
+
+    /// Whether it was made in this process.
+    fn is_own(&self) -> bool {
+        self.generation == process::generation()
     }
 
     pub fn context_count(&self) -> usize {
@@ -159,9 +176,20 @@ impl Vm {
         let state = instance.state();
         state.current = context;
         state.phase = phase;
+        let begun = Instant::now();
         let result = abi::call(&mut **instance, func, args);
-        instance.state().finish_output();
-        let state = instance.state();
+        let took = begun.elapsed();
+        let (memory, state) = instance.split();
+        let memory = memory.len() as i64;
+        state.finish_output();
+        state.host.note(Event::Callback(took));
+        let grown = memory - self.memory.replace(memory);
+        if grown != 0 {
+            state.host.note(Event::Instances {
+                count: 0,
+                memory: grown,
+            });
+        }
         let value = result.map_err(|trap| {
             let error = report(state, name, &trap);
             self.poison(state);
@@ -185,12 +213,7 @@ impl Vm {
         self.poisoned.set(true);
         state.report = None;
         state.since = None;
-        for asked in state.asked.drain(..) {
-            // The item is in its queue, whatever came after.
-            if let Asked::Item { .. } = asked {
-                background::ask(asked);
-            }
-        }
+        state.asked.clear();
         state.cancel_calls(|_| true);
         for stream in state.contexts.streams() {
             stream.wake();
@@ -248,6 +271,7 @@ impl Vm {
             ),
         };
         let root_id = call.root_id;
+        let failed = event.failure().is_some();
         let over = self.with_state(|state| {
             log_failure(state, &call, &event);
             state.since = Some(call.since);
@@ -270,7 +294,7 @@ impl Vm {
             state.report = None;
             state.since = None;
             if let Some(call) = &over {
-                state.call_is_over(call);
+                state.call_is_over(call, failed);
             }
         })?;
         result.map(|_| ())
@@ -330,19 +354,24 @@ impl Vm {
 impl Drop for Vm {
     fn drop(&mut self) {
         background::remove_vm(self.serial);
+        let is_own = self.is_own();
+        let state = self.instance.get_mut().state();
+        if is_own {
+            state.host.note(Event::Instances {
+                count: -1,
+                memory: -self.memory.get(),
+            });
+        } else {
+            // They end in the process that began them.
+            state.calls = Calls::default();
+        }
     }
 }
 
 /// Logs why a call has no answer, with the request that made it as context.
 fn log_failure(state: &mut VmState, call: &Call, event: &CallEvent) {
-    let reason = match event {
-        CallEvent::Failed { reason } => reason.as_str().into(),
-        CallEvent::Closed {
-            message,
-            answered: false,
-            ..
-        } => String::from_utf8_lossy(message),
-        _ => return,
+    let Some(reason) = event.failure() else {
+        return;
     };
     let upstream = call.upstream.escape_ascii();
     let text = format!("the call to \"{upstream}\" failed: {reason}");
@@ -350,7 +379,7 @@ fn log_failure(state: &mut VmState, call: &Call, event: &CallEvent) {
     state.log(LogLevel::Error, text.as_bytes());
 }
 
-/// Logs a trap with the guest's backtrace.
+/// Logs a trap with the guest's backtrace, and counts it.
 fn report(state: &VmState, function: &str, trap: &Trap) -> Error {
     let mut text = format!("{function} trapped: {}", trap.message);
     for frame in &trap.backtrace {
@@ -358,6 +387,10 @@ fn report(state: &VmState, function: &str, trap: &Trap) -> Error {
         text.push_str(frame);
     }
     state.log(LogLevel::Error, text.as_bytes());
+    state.host.note(Event::Trap);
+    if trap.timed_out {
+        state.host.note(Event::Deadline);
+    }
     Error::Trap {
         function: function.to_owned(),
         message: trap.message.clone(),

@@ -112,6 +112,7 @@ on_request_headers get_shared_data key
 --- log_of: shared
 --- log eval
 qr/\Aon_request_headers set_shared_data -> 0
+proxy_set_shared_data: no room, nothing more is said until there is some
 on_request_headers raw set_shared_data -> 10
 on_request_headers get_shared_data -> 0 "old" \d+
 on_request_headers set_shared_data -> 0

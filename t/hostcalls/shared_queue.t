@@ -48,7 +48,7 @@ on_request_headers dequeue_shared_queue -> 0 "item"
 
 
 
-=== TEST 3: a queue is resolved by VM id and name, where it is there
+=== TEST 3: a queue is resolved by VM id and name, where it is there, and its items are for that VM id
 --- options: vm_id = "one",
 --- script
 on_request_headers resolve_shared_queue one q
@@ -75,7 +75,7 @@ on_request_headers resolve_shared_queue -> 1
 second: on_request_headers own -> 0 (?!\1\n)\d+
 second: on_request_headers dequeue_shared_queue -> 7
 second: on_request_headers other -> 0 \1
-second: on_request_headers dequeue_shared_queue -> 0 "item"
+second: on_request_headers dequeue_shared_queue -> 1
 \z/
 
 
@@ -124,15 +124,16 @@ on_request_headers q -> 0 (?!\1\n|\2\n)\d+
 
 
 
-=== TEST 7: an item that does not fit is an InternalFailure
+=== TEST 7: an item that does not fit is NotFound, and a warning
 --- script
 on_request_headers as q register_shared_queue q
 on_request_headers grow 1000
 on_request_headers raw enqueue_shared_queue %q 0 60000000
 on_request_headers dequeue_shared_queue %q
---- log_of: shared_queue ->
+--- log_of: (?:shared_queue ->|no room)
 --- log
-on_request_headers raw enqueue_shared_queue -> 10
+proxy_enqueue_shared_queue: no room, nothing more is said until there is some
+on_request_headers raw enqueue_shared_queue -> 1
 on_request_headers dequeue_shared_queue -> 7
 
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use resty_proxy_wasm::abi::host::{
-    CallError, CallEvent, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError,
+    CallError, CallEvent, CallId, Event, GrpcCall, Host, HttpCall, MetricError, QueueError,
     SharedDataError,
 };
 use resty_proxy_wasm::abi::types::{LogLevel, MetricType};
@@ -36,13 +36,40 @@ impl Log {
     }
 }
 
-/// A proxy that logs, and keeps what calls it was asked for. A queue is known by the length of its name, and keeps nothing.
+thread_local! {
+    /// The queues of items that nobody was told of, in any proxy.
+    static ITEMS: RefCell<Vec<u32>> = RefCell::default();
+}
+
+/// Whether there are items that nobody was told of.
+pub fn has_items() -> bool {
+    ITEMS.with_borrow(|items| !items.is_empty())
+}
+
+/// Tells plugins of items, and forgets those that are for nobody.
+pub fn run_queues() {
+    let tell = |id| {
+        ITEMS.with_borrow_mut(|items| {
+            let found = items.iter().position(|item| *item == id);
+            found.map(|place| items.remove(place)).is_some()
+        })
+    };
+    if !background::run_queues(tell, |_| {}) {
+        ITEMS.with_borrow_mut(Vec::clear);
+    }
+}
+
+/// A proxy that logs, and keeps what calls it was asked for. A queue is known by the length of its name, and keeps only
+/// how many items it has that nobody was told of.
 #[derive(Default)]
 pub struct TestHost {
     pub log: Rc<Log>,
     /// Why it begins no calls.
     pub refuses: Cell<Option<CallError>>,
+    /// Whether it has properties, which are empty.
+    pub has_properties: Cell<bool>,
     calls: RefCell<Vec<String>>,
+    events: RefCell<Vec<String>>,
     /// The VM that the last call was from.
     vm: Cell<u32>,
 }
@@ -51,6 +78,11 @@ impl TestHost {
     /// The calls that were begun and cancelled since this was last asked, in one line.
     pub fn take_calls(&self) -> String {
         self.calls.take().join(", ")
+    }
+
+    /// What was counted since this was last asked, in one line: VMs and their memory as `+1:65536`.
+    pub fn take_events(&self) -> String {
+        self.events.take().join(" ")
     }
 
     /// What a call of the VM that called last is known by.
@@ -87,7 +119,7 @@ impl Host for TestHost {
     }
 
     fn property(&self, _path: &[u8], _value: &mut Vec<u8>) -> bool {
-        false
+        self.has_properties.get()
     }
 
     fn get_shared_data(&self, _vm_id: &[u8], _key: &[u8], _value: &mut Vec<u8>) -> Option<u32> {
@@ -112,11 +144,17 @@ impl Host for TestHost {
         None
     }
 
-    fn enqueue_shared_queue(&self, _queue_id: u32, _value: &[u8]) -> Result<(), QueueError> {
+    fn enqueue_shared_queue(&self, queue_id: u32, _value: &[u8]) -> Result<(), QueueError> {
+        ITEMS.with_borrow_mut(|items| items.push(queue_id));
         Ok(())
     }
 
-    fn dequeue_shared_queue(&self, _queue_id: u32, _value: &mut Vec<u8>) -> Result<(), QueueError> {
+    fn dequeue_shared_queue(
+        &self,
+        _vm_id: &[u8],
+        _queue_id: u32,
+        _value: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
         Err(QueueError::NotFound)
     }
 
@@ -156,5 +194,19 @@ impl Host for TestHost {
 
     fn cancel_call(&self, id: CallId) {
         self.calls.borrow_mut().push(format!("cancel {}", id.token));
+    }
+
+    fn note(&self, event: Event) {
+        self.events.borrow_mut().push(match event {
+            Event::Request => "request".into(),
+            Event::Callback(_) => "callback".into(),
+            Event::Trap => "trap".into(),
+            Event::Deadline => "deadline".into(),
+            Event::Restart => "restart".into(),
+            Event::CallBegun => "begun".into(),
+            Event::CallEnded { failed: true } => "failed".into(),
+            Event::CallEnded { failed: false } => "ended".into(),
+            Event::Instances { count, memory } => format!("{count:+}:{memory}"),
+        });
     }
 }

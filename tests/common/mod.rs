@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use guest::plugin_text;
-pub use host::{Log, TestHost};
+pub use host::{Log, TestHost, has_items, run_queues};
 pub use proxy::{CALL_AND_PAUSE, GO_ON, PAUSE, Proxy, resume};
 use resty_proxy_wasm::abi::vm::VmState;
 use resty_proxy_wasm::engine::Engine;

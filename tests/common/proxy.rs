@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use resty_proxy_wasm::plugin::background::{next_tick, run_queues};
+use resty_proxy_wasm::plugin::background::next_tick;
 use resty_proxy_wasm::plugin::{BodyOutcome, Options, Plugin, PluginContext, Stream, Waiting};
 
-use super::{TestHost, TestStream, configure, load_on, plugin_text};
+use super::{TestHost, TestStream, configure, load_on, plugin_text, run_queues};
 
 pub const CALL_AND_PAUSE: (char, &str) = ('H', "(call $http) i32.const 1");
 pub const GO_ON: &str = "(call $go_on (i32.const 2))";

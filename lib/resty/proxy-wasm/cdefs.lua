@@ -52,6 +52,19 @@ typedef struct ProxyWasmTask {
     struct ProxyWasmStr name;
 } ProxyWasmTask;
 
+typedef struct ProxyWasmSharedStats {
+    uint64_t size;
+    uint64_t used;
+    uint64_t keys;
+    uint64_t evicted;
+    uint64_t queues;
+    uint64_t items;
+    uint64_t metrics;
+    uint64_t recovered;
+    uint64_t emptied;
+    int shared;
+} ProxyWasmSharedStats;
+
 int proxy_wasm_init(int configuring, char *errbuf, size_t *errlen);
 int proxy_wasm_setting(const char *name, size_t name_len, const char *word, size_t word_len, char *errbuf, size_t *errlen);
 int proxy_wasm_engine_get(struct ProxyWasmStr *name);
@@ -88,6 +101,12 @@ int proxy_wasm_worker_start(void);
 int proxy_wasm_context_tick(uint32_t id);
 void proxy_wasm_calls_ask(int ask);
 void proxy_wasm_call_resolve(uint32_t id, uint32_t token, const char *name, size_t name_len, int failed);
+
+int proxy_wasm_shared_get(const char *key, size_t key_len, const char *vm_id, size_t vm_id_len, struct ProxyWasmStr *value, uint32_t *cas, char *errbuf, size_t *errlen);
+int proxy_wasm_shared_set(const char *key, size_t key_len, const char *value, size_t value_len, uint32_t cas, const char *vm_id, size_t vm_id_len, char *errbuf, size_t *errlen);
+int proxy_wasm_shared_keys(size_t max, const char *vm_id, size_t vm_id_len, const struct ProxyWasmStr **keys, size_t *keys_len, char *errbuf, size_t *errlen);
+int proxy_wasm_shared_stats(struct ProxyWasmSharedStats *stats, char *errbuf, size_t *errlen);
+int proxy_wasm_metrics_text(struct ProxyWasmStr *text, char *errbuf, size_t *errlen);
 ]]
 
 

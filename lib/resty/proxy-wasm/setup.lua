@@ -23,6 +23,8 @@ local DIRECTIVES = {
     wasmedge_aot = "wasmedge_aot",
     memory_limit = "wasm_memory_limit",
     deadline = "wasm_deadline",
+    shm_size = "wasm_shm_size",
+    shm_policy = "wasm_shm_policy",
     pause_timeout = "wasm_pause_timeout",
     call_limit = "wasm_call_limit",
     call_timeout = "wasm_call_timeout",
@@ -35,13 +37,17 @@ local DIRECTIVES = {
 }
 
 
--- Sets what directives would set. To be called before load(), in init_by_lua*.
+-- Sets what directives would set. To be called before load() and whatever looks at shared data or metrics, in init_by_lua*.
 --
 -- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
 -- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
 -- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
 -- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s). To start and to be configured a
 -- plugin has 10s, or as long as that if it is more.
+-- opts.shm_size: how much memory workers share for data, queues and metrics, as the directive wasm_shm_size: "64m" (16m). It counts in
+-- init_by_lua* only.
+-- opts.shm_policy: what is done when data does not fit, as the directive wasm_shm_policy: "lru" (what has not been used for longest goes)
+-- or "none". Likewise.
 -- opts.pause_timeout: how long a plugin may hold a request while no answer is due to it, as the directive wasm_pause_timeout (60s).
 -- opts.call_limit, call_timeout, call_max_headers, call_max_body, call_ssl_verify, call_ssl_trusted_certificate, call_http2 and
 -- call_wait: what holds for calls to other services, as the directives of these names after "wasm_".

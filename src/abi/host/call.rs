@@ -1,5 +1,6 @@
 //! Calls that plugins make to other services.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A call, or a gRPC stream, of one VM instance.
@@ -76,4 +77,23 @@ pub enum CallEvent {
         /// The other side said so; else there was no answer, or none that could be used.
         answered: bool,
     },
+}
+
+impl CallEvent {
+    /// Why the other side has not answered, where that is what it says.
+    pub fn failure(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Failed { reason } => Some(reason.as_str().into()),
+            Self::Closed {
+                message,
+                answered: false,
+                ..
+            } => Some(String::from_utf8_lossy(message)),
+            Self::Response { .. }
+            | Self::InitialMetadata(_)
+            | Self::Message(_)
+            | Self::TrailingMetadata(_)
+            | Self::Closed { answered: true, .. } => None,
+        }
+    }
 }

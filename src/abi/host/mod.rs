@@ -2,6 +2,8 @@
 
 mod call;
 
+use std::time::Duration;
+
 use super::types::{LogLevel, MetricType};
 
 pub use call::{CallError, CallEvent, CallId, Fields, GrpcCall, HttpCall};
@@ -147,7 +149,28 @@ pub enum MetricError {
     Full,
 }
 
-/// The proxy itself, outside any request. One for each VM instance.
+/// Something about a plugin that operators count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request has come to the plugin.
+    Request,
+    /// A callback has run, for so long.
+    Callback(Duration),
+    /// A callback, or the start of a VM, has trapped.
+    Trap,
+    /// It has, because it ran for too long.
+    Deadline,
+    /// A VM has been started in the place of one that trapped.
+    Restart,
+    /// A call goes out.
+    CallBegun,
+    /// A call is over. `failed`: the other side has not answered it.
+    CallEnded { failed: bool },
+    /// There are so many more VMs in this process, or fewer, and so many bytes more of linear memory in them.
+    Instances { count: i64, memory: i64 },
+}
+
+/// The proxy itself, outside any request. One for each plugin.
 pub trait Host {
     /// Writes a record to the proxy's log.
     fn log(&self, level: LogLevel, message: &[u8]);
@@ -161,7 +184,8 @@ pub trait Host {
     /// Appends the data kept under `key` in the namespace `vm_id` to `value` and gives its compare-and-swap number.
     fn get_shared_data(&self, vm_id: &[u8], key: &[u8], value: &mut Vec<u8>) -> Option<u32>;
 
-    /// Keeps `value` under `key` if `cas` is 0 or the number that [`Host::get_shared_data`] gives.
+    /// Keeps `value` under `key` if `cas` is 0 or the number that [`Host::get_shared_data`] gives, or the key is not there. A key with an
+    /// empty value is there no longer than its room is not wanted.
     ///
     /// # Errors
     /// See [`SharedDataError`].
@@ -188,13 +212,18 @@ pub trait Host {
     /// [`QueueError::NotFound`] or [`QueueError::Full`].
     fn enqueue_shared_queue(&self, queue_id: u32, value: &[u8]) -> Result<(), QueueError>;
 
-    /// Takes the item at the front of a queue and appends it to `value`.
+    /// Takes the item at the front of a queue of the namespace `vm_id` and appends it to `value`.
     ///
     /// # Errors
     /// [`QueueError::NotFound`] or [`QueueError::Empty`].
-    fn dequeue_shared_queue(&self, queue_id: u32, value: &mut Vec<u8>) -> Result<(), QueueError>;
+    fn dequeue_shared_queue(
+        &self,
+        vm_id: &[u8],
+        queue_id: u32,
+        value: &mut Vec<u8>,
+    ) -> Result<(), QueueError>;
 
-    /// The metric of that name, made if it is not there.
+    /// The plugin's metric of that name, made if it is not there.
     ///
     /// # Errors
     /// [`MetricError::BadArgument`] where the name is taken by a metric of another type, or [`MetricError::Full`].
@@ -241,6 +270,9 @@ pub trait Host {
 
     /// Gives a call of any kind up: nothing is told of it any more.
     fn cancel_call(&self, id: CallId);
+
+    /// Counts something.
+    fn note(&self, event: Event);
 }
 
 /// Whether `name` may be the name of a header: a token of RFC 9110.

@@ -1,5 +1,6 @@
 use super::Answer;
 use crate::abi::guest::Vm;
+use crate::abi::host::MetricError;
 use crate::abi::types::MetricType;
 
 /// `proxy_define_metric` (all versions).
@@ -16,8 +17,9 @@ pub fn proxy_define_metric(
     let kind = MetricType::try_from(metric_type)?;
     vm.check(return_metric_id, 4)?;
     let (name, state) = vm.read_with_state(name_data, name_size)?;
-    let id = state.host.define_metric(kind, name)?;
-    vm.write_u32(return_metric_id, id)
+    let id = state.host.define_metric(kind, name);
+    state.note_room("proxy_define_metric", id == Err(MetricError::Full));
+    vm.write_u32(return_metric_id, id?)
 }
 
 /// `proxy_record_metric` (all versions).

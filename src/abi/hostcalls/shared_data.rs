@@ -1,5 +1,6 @@
 use super::Answer;
 use crate::abi::guest::Vm;
+use crate::abi::host::SharedDataError;
 use crate::abi::types::Status;
 
 /// `proxy_get_shared_data` (all versions).
@@ -28,8 +29,8 @@ pub fn proxy_get_shared_data(
 
 /// `proxy_set_shared_data` (all versions).
 ///
-/// `CasMismatch` where `cas` is neither 0 nor the key's number, `InternalFailure` where the store is full, `InvalidMemoryAccess`
-/// for a piece outside memory.
+/// An empty value removes the key; until its room is wanted, it is found to be empty. `CasMismatch` where `cas` is neither 0 nor the key's number, `InternalFailure` where there is no room or
+/// the value or the key are too long, `InvalidMemoryAccess` for a piece outside memory.
 pub fn proxy_set_shared_data(
     vm: &mut Vm<'_>,
     key_data: u32,
@@ -40,15 +41,17 @@ pub fn proxy_set_shared_data(
 ) -> Answer {
     let (key, value, state) =
         vm.read2_with_state((key_data, key_size), (value_data, value_size))?;
-    Ok(state
+    let kept = state
         .host
-        .set_shared_data(&state.plugin.vm_id, key, value, cas)?)
+        .set_shared_data(&state.plugin.vm_id, key, value, cas);
+    state.note_room("proxy_set_shared_data", kept == Err(SharedDataError::Full));
+    Ok(kept?)
 }
 
 #[cfg(test)]
 mod tests {
     use crate::abi::testing::FakeGuest;
-    use crate::abi::types::Status;
+    use crate::abi::types::{LogLevel, Status};
 
     fn set(guest: &mut FakeGuest, key: &[u8], value: &[u8], cas: u64) -> Status {
         let [key, key_size] = guest.string(key);
@@ -79,13 +82,6 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_there() {
-        let mut guest = FakeGuest::new();
-        assert_eq!(set(&mut guest, b"key", b"", 0), Status::Ok);
-        assert_eq!(get(&mut guest, b"key"), (Status::Ok, vec![], 1));
-    }
-
-    #[test]
     fn a_key_that_is_not_there_writes_nothing() {
         let mut guest = FakeGuest::new();
         let before = guest.memory[..1024].to_vec();
@@ -107,11 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_is_a_failure() {
+    fn a_full_store_is_a_failure_that_is_logged_once() {
         let mut guest = FakeGuest::new();
-        guest.host.full.set(true);
-        let status = set(&mut guest, b"key", b"value", 0);
-        assert_eq!(status, Status::InternalFailure);
+        for _ in 0..2 {
+            guest.host.full.set(true);
+            for _ in 0..2 {
+                let status = set(&mut guest, b"key", b"value", 0);
+                assert_eq!(status, Status::InternalFailure);
+            }
+            guest.host.full.set(false);
+            assert_eq!(set(&mut guest, b"key", b"value", 0), Status::Ok);
+        }
+        let text = "proxy-wasm test: proxy_set_shared_data: no room, nothing more is said until there is some";
+        let logs = guest.host.logs.borrow();
+        let warnings = [(LogLevel::Warn, text.into()), (LogLevel::Warn, text.into())];
+        assert_eq!(*logs, warnings);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::Answer;
 use crate::abi::guest::Vm;
+use crate::abi::host::QueueError;
 use crate::abi::types::Status;
 use crate::abi::vm::Asked;
 
@@ -14,9 +15,9 @@ pub fn proxy_register_shared_queue(
 ) -> Answer {
     vm.check(return_queue_id, 4)?;
     let (name, state) = vm.read_with_state(name_data, name_size)?;
-    let id = state
-        .host
-        .register_shared_queue(&state.plugin.vm_id, name)?;
+    let id = state.host.register_shared_queue(&state.plugin.vm_id, name);
+    state.note_room("proxy_register_shared_queue", id == Err(QueueError::Full));
+    let id = id?;
     if let Some(root) = state.root_mut() {
         root.has_queue = true;
         let context = root.serial;
@@ -47,7 +48,8 @@ pub fn proxy_resolve_shared_queue(
 
 /// `proxy_enqueue_shared_queue` (all versions).
 ///
-/// `NotFound` for a queue that is not there, `InternalFailure` for a full one, `InvalidMemoryAccess` for a value outside memory.
+/// `NotFound` for a queue that is not there. One that is full answers the same, for want of a better status that SDKs know of this
+/// function; the log tells. `InvalidMemoryAccess` for a value outside memory.
 pub fn proxy_enqueue_shared_queue(
     vm: &mut Vm<'_>,
     queue_id: u32,
@@ -55,14 +57,18 @@ pub fn proxy_enqueue_shared_queue(
     value_size: u32,
 ) -> Answer {
     let (value, state) = vm.read_with_state(value_data, value_size)?;
-    state.host.enqueue_shared_queue(queue_id, value)?;
-    state.asked.push(Asked::Item { id: queue_id });
-    Ok(())
+    let added = state.host.enqueue_shared_queue(queue_id, value);
+    let full = added == Err(QueueError::Full);
+    state.note_room("proxy_enqueue_shared_queue", full);
+    if full {
+        return Err(Status::NotFound.into());
+    }
+    Ok(added?)
 }
 
 /// `proxy_dequeue_shared_queue` (all versions).
 ///
-/// `NotFound` for a queue that is not there, `Empty` for an empty one, `InvalidMemoryAccess` for a pointer outside memory.
+/// `NotFound` for a queue that is not there or belongs to another VM id, `Empty` for an empty one, `InvalidMemoryAccess` for a pointer outside memory.
 pub fn proxy_dequeue_shared_queue(
     vm: &mut Vm<'_>,
     queue_id: u32,
@@ -70,12 +76,15 @@ pub fn proxy_dequeue_shared_queue(
     return_value_size: u32,
 ) -> Answer {
     vm.give_filled(return_value_data, return_value_size, |vm, value| {
-        Ok(vm.state().host.dequeue_shared_queue(queue_id, value)?)
+        let state = vm.state();
+        let vm_id = &state.plugin.vm_id;
+        Ok(state.host.dequeue_shared_queue(vm_id, queue_id, value)?)
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::abi::host::Host;
     use crate::abi::testing::FakeGuest;
     use crate::abi::types::Status;
     use crate::abi::vm::Asked;
@@ -134,20 +143,30 @@ mod tests {
     }
 
     #[test]
-    fn the_plugin_context_is_to_learn_of_each_item() {
+    fn items_are_sent_to_any_vm_id_and_taken_by_its_own() {
+        let mut guest = FakeGuest::new();
+        let id = guest.host.register_shared_queue(b"another", b"queue");
+        let id = id.unwrap();
+        assert_eq!(enqueue(&mut guest, id.into(), b"item"), Status::Ok);
+        let answer = dequeue(&mut guest, id.into());
+        assert_eq!(answer, (Status::NotFound, vec![]));
+        let mut item = Vec::new();
+        let taken = guest.host.dequeue_shared_queue(b"another", id, &mut item);
+        assert_eq!((taken, &*item), (Ok(()), &b"item"[..]));
+    }
+
+    #[test]
+    fn the_plugin_context_is_to_learn_of_items() {
         for mut guest in [FakeGuest::new(), FakeGuest::with_stream()] {
             assert!(!guest.state.acts_by_itself());
             let (_, id) = register(&mut guest, b"queue");
             let queue = Asked::Queue { context: 7, id: 1 };
             assert_eq!(guest.state.asked, [queue]);
             assert!(guest.state.acts_by_itself());
-            for item in [b"one", b"two"] {
-                enqueue(&mut guest, id, item);
-            }
+            enqueue(&mut guest, id, b"item");
             dequeue(&mut guest, id);
             resolve(&mut guest, b"vm", b"queue");
-            let item = Asked::Item { id: 1 };
-            assert_eq!(guest.state.asked, [queue, item, item]);
+            assert_eq!(guest.state.asked, [queue]);
         }
     }
 
@@ -170,12 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn no_room_is_a_failure() {
+    fn no_room_is_a_failure_that_is_logged() {
         let mut guest = FakeGuest::new();
         let (_, id) = register(&mut guest, b"queue");
         guest.host.full.set(true);
         guest.state.asked.clear();
-        assert_eq!(enqueue(&mut guest, id, b"item"), Status::InternalFailure);
+        assert_eq!(enqueue(&mut guest, id, b"item"), Status::NotFound);
+        assert_eq!(guest.host.logs.borrow().len(), 1);
         let answer = register(&mut guest, b"another");
         assert_eq!(answer, (Status::InternalFailure, 0));
         assert!(guest.state.asked.is_empty());

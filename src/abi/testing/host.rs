@@ -3,7 +3,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Log, keep};
 use crate::abi::host::{
-    CallError, CallId, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
+    CallError, CallId, Event, GrpcCall, Host, HttpCall, MetricError, QueueError, SharedDataError,
 };
 use crate::abi::types::{LogLevel, MetricType};
 
@@ -28,6 +28,8 @@ pub struct FakeHost {
     pub refuses: Cell<Option<CallError>>,
     /// The calls that were begun, and what was done with them, as text.
     pub calls: RefCell<Vec<String>>,
+    /// What was counted.
+    pub events: RefCell<Vec<Event>>,
     queues: RefCell<Vec<Queue>>,
     metrics: RefCell<Vec<(MetricType, Vec<u8>, u64)>>,
 }
@@ -42,6 +44,7 @@ impl Default for FakeHost {
             full: Cell::new(false),
             refuses: Cell::new(None),
             calls: RefCell::default(),
+            events: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::default(),
         }
@@ -157,9 +160,16 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn dequeue_shared_queue(&self, queue_id: u32, value: &mut Vec<u8>) -> Result<(), QueueError> {
+    fn dequeue_shared_queue(
+        &self,
+        vm_id: &[u8],
+        queue_id: u32,
+        value: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
         let mut queues = self.queues.borrow_mut();
-        let queue = by_id(&mut queues, queue_id).ok_or(QueueError::NotFound)?;
+        let queue = by_id(&mut queues, queue_id)
+            .filter(|queue| queue.vm_id == vm_id)
+            .ok_or(QueueError::NotFound)?;
         value.extend(queue.items.pop_front().ok_or(QueueError::Empty)?);
         Ok(())
     }
@@ -241,5 +251,9 @@ impl Host for FakeHost {
 
     fn cancel_call(&self, id: CallId) {
         self.calls.borrow_mut().push(format!("cancel {}", id.token));
+    }
+
+    fn note(&self, event: Event) {
+        self.events.borrow_mut().push(event);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Phase, VmState};
 use crate::abi::calls::{Call, CallKind};
 use crate::abi::contexts::{Context, ContextKind};
-use crate::abi::host::{CallId, Host};
+use crate::abi::host::{CallId, Event, Host};
 use crate::abi::types::Status;
 
 impl VmState {
@@ -31,6 +31,7 @@ impl VmState {
         }
         let token = self.calls.next_token();
         begin(&*self.host, self.call_id(token))?;
+        self.host.note(Event::CallBegun);
         let owner = self.current;
         let outlives = self.phase == Phase::End && owner != root_id;
         if outlives {
@@ -53,17 +54,19 @@ impl VmState {
         !self.calls.is_empty() || self.contexts.act_by_themselves()
     }
 
-    /// Forgets a call that is over. False if there is none.
+    /// Forgets a call that was given up. False if there is none.
     pub fn end_call(&mut self, token: u32) -> bool {
         let Some(call) = self.calls.remove(token) else {
             return false;
         };
-        self.call_is_over(&call);
+        self.call_is_over(&call, false);
         true
     }
 
     /// A call that is forgotten already is over: its request's id can be used again, and requests that wait for others look again.
-    pub fn call_is_over(&mut self, call: &Call) {
+    /// `failed`: the other side has not answered it.
+    pub fn call_is_over(&mut self, call: &Call, failed: bool) {
+        self.host.note(Event::CallEnded { failed });
         if call.outlives {
             self.contexts.release(call.owner);
         }
@@ -190,6 +193,24 @@ mod tests {
             .state
             .begin_call(CallKind::Http, b"", |_, _| panic!("it has no context"));
         assert_eq!(outside, Err(Status::InternalFailure));
+    }
+
+    #[test]
+    fn each_call_is_counted_when_it_begins_and_when_it_ends() {
+        let mut guest = FakeGuest::with_stream();
+        let refused = guest
+            .state
+            .begin_call(CallKind::Http, b"", |_, _| Err(Status::BadArgument));
+        assert!(refused.is_err() && guest.host.events.take().is_empty());
+        let [cancelled, failed, _left] = [(); 3].map(|()| begin(&mut guest, CallKind::GrpcStream));
+        assert_eq!(guest.host.events.take(), [Event::CallBegun; 3]);
+        assert!(guest.state.end_call(cancelled) && !guest.state.end_call(cancelled));
+        let call = guest.state.calls.remove(failed).unwrap();
+        guest.state.call_is_over(&call, true);
+        let host = Rc::clone(&guest.host);
+        drop(guest);
+        let ended = [false, true, false].map(|failed| Event::CallEnded { failed });
+        assert_eq!(host.events.take(), ended);
     }
 
     #[test]

@@ -63,8 +63,6 @@ pub enum Asked {
     Ticks { context: u32, period: u32 },
     /// A plugin context wants to know of items in a queue.
     Queue { context: u32, id: u32 },
-    /// A queue got an item.
-    Item { id: u32 },
 }
 
 /// The longest line that is waited for.
@@ -96,6 +94,8 @@ pub struct VmState {
     pub done_called: bool,
     /// The answer of the last foreign function or call, for buffers that outlive one hostcall.
     pub foreign_arguments: Vec<u8>,
+    /// What is shared had no room for what the plugin last gave it.
+    full: bool,
     pub(super) scratch: Vec<u8>,
     /// What was printed and has no newline yet, by [`Output`].
     unfinished: [Vec<u8>; 2],
@@ -118,6 +118,7 @@ impl VmState {
             allocator: None,
             done_called: false,
             foreign_arguments: Vec::new(),
+            full: false,
             scratch: Vec::new(),
             unfinished: [const { Vec::new() }; 2],
         }
@@ -166,6 +167,15 @@ impl VmState {
             Some(context) => context.stream.log(level, record),
             None => self.host.log(level, record),
         });
+    }
+
+    /// What is shared has taken what a hostcall gave it, or had no room for it. The log is told of each change from one to the other.
+    pub fn note_room(&mut self, hostcall: &str, full: bool) {
+        if full && !self.full {
+            let text = format!("{hostcall}: no room, nothing more is said until there is some");
+            self.log(LogLevel::Warn, text.as_bytes());
+        }
+        self.full = full;
     }
 
     /// Prints to the log, where a newline ends a record.

@@ -336,7 +336,10 @@ impl<S: 'static> Guest<S> for Access<S> {
         if timed.is_some_and(|timed| self.end(&timed)) {
             // What a host function failed with, if anything, was because of it.
             let _ = self.trap(result);
-            return Err(Trap::new(clock::message(time)));
+            return Err(Trap {
+                timed_out: true,
+                ..Trap::new(clock::message(time))
+            });
         }
         if api.ok(result) {
             Ok(answer.Value as u64)

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use layout::{NgxCommand, NgxConf, NgxHttpModule, NgxModule, NgxStr, Shared};
 
-use super::body_filter;
 use super::symbols::find;
+use super::{body_filter, process};
 
 /// The directives, each of one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub enum Directive {
     MemoryLimit,
     /// `wasm_deadline`
     Deadline,
+    /// `wasm_shm_size`
+    ShmSize,
+    /// `wasm_shm_policy`
+    ShmPolicy,
     /// `wasm_pause_timeout`
     PauseTimeout,
     /// `wasm_call_limit`
@@ -49,11 +53,13 @@ pub enum Directive {
 
 impl Directive {
     /// All, each at its own place.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Vm,
         Self::Aot,
         Self::MemoryLimit,
         Self::Deadline,
+        Self::ShmSize,
+        Self::ShmPolicy,
         Self::PauseTimeout,
         Self::CallLimit,
         Self::CallTimeout,
@@ -72,6 +78,8 @@ impl Directive {
             Self::Aot => c"wasmedge_aot",
             Self::MemoryLimit => c"wasm_memory_limit",
             Self::Deadline => c"wasm_deadline",
+            Self::ShmSize => c"wasm_shm_size",
+            Self::ShmPolicy => c"wasm_shm_policy",
             Self::PauseTimeout => c"wasm_pause_timeout",
             Self::CallLimit => c"wasm_call_limit",
             Self::CallTimeout => c"wasm_call_timeout",
@@ -95,16 +103,21 @@ type Said = [Option<String>; DIRECTIVES];
 
 struct State {
     hook: Option<DirectiveHook>,
+    accepted: Option<fn()>,
     /// nginx is reading a configuration. What it says must not count before all of it was read: should it be bad, the
     /// old one stays.
     reading: bool,
+    /// The configuration that is being read where nginx does not know this module.
+    read_beside: Option<usize>,
     read: Said,
     chosen: Said,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     hook: None,
+    accepted: None,
     reading: false,
+    read_beside: None,
     read: [const { None }; DIRECTIVES],
     chosen: [const { None }; DIRECTIVES],
 });
@@ -112,6 +125,26 @@ static STATE: Mutex<State> = Mutex::new(State {
 /// Sets what checks the arguments of directives. Without it any word is taken.
 pub fn set_directive_hook(check: DirectiveHook) {
     STATE.lock().hook = Some(check);
+}
+
+/// Sets what is called when a configuration was good, before workers are forked that run with it.
+pub fn set_accept_hook(accepted: fn()) {
+    STATE.lock().accepted = Some(accepted);
+}
+
+/// Workers are about to be forked: nginx has read what there was to read.
+pub fn about_to_fork() {
+    let mut state = STATE.lock();
+    if state.read_beside == process::cycle() {
+        state.read_beside = None;
+    }
+}
+
+/// Whether nginx is reading a configuration, or has refused the last one that it read. Never in a worker.
+pub fn is_reading() -> bool {
+    let state = STATE.lock();
+    let reads = state.reading || state.read_beside.is_some();
+    reads && !process::is_worker()
 }
 
 /// What a directive says in the configuration that is being read, or else in the one that nginx runs with.
@@ -272,16 +305,26 @@ extern "C" fn complete(_: *mut c_void) -> isize {
 /// that one does.
 pub fn begin_configuration(configuring: bool) {
     body_filter::forget();
-    if configuring && !STATE.lock().reading {
+    let mut state = STATE.lock();
+    if configuring && !state.reading {
+        state.read_beside = process::cycle();
+        drop(state);
         body_filter::install();
     }
 }
 
 /// A configuration was good (`init_module`).
 extern "C" fn accept(_: *mut c_void) -> isize {
-    let mut state = STATE.lock();
-    state.reading = false;
-    state.chosen = mem::take(&mut state.read);
+    let accepted = {
+        let mut state = STATE.lock();
+        state.reading = false;
+        state.read_beside = None;
+        state.chosen = mem::take(&mut state.read);
+        state.accepted
+    };
+    if let Some(accepted) = accepted {
+        accepted();
+    }
     0
 }
 

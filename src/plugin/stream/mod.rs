@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Error, PluginContext, Vm};
 use crate::abi::contexts::{ContextKind, StreamContext};
-use crate::abi::host::{HeaderMap, HttpStream};
+use crate::abi::host::{Event, HeaderMap, HttpStream};
 use crate::abi::log;
 use crate::abi::types::{AbiVersion, LogLevel};
 use crate::abi::vm::Phase;
@@ -62,6 +62,7 @@ impl Stream {
     pub fn new(context: Rc<PluginContext>, http: Rc<dyn HttpStream>) -> Result<Self, Error> {
         let (vm, root_id) = context.bind()?;
         let id = vm.with_state(|state| {
+            state.host.note(Event::Request);
             let context = StreamContext::new(root_id, Rc::clone(&http));
             state
                 .contexts

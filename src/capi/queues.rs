@@ -1,0 +1,130 @@
+//! The shared queues that plugins of this worker are told of.
+
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::thread;
+use crate::abi::types::LogLevel;
+use crate::nginx;
+use crate::plugin::{background, process};
+use crate::shared::{Bell, Store};
+
+const STACK_SIZE: usize = 128 * 1024;
+
+/// Where it is announced that there are items.
+type Line = Arc<Mutex<Option<UnixStream>>>;
+
+thread_local! {
+    static STATE: State = const { State::new() };
+}
+
+struct State {
+    /// Where queues were registered, with the generation of the process that has.
+    store: RefCell<Option<(u32, Store)>>,
+    /// Items were left for later.
+    more: Cell<bool>,
+    /// To the thread that is woken when there are items, with the generation of its process.
+    line: RefCell<Option<(u32, Line)>>,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self {
+            store: RefCell::new(None),
+            more: Cell::new(false),
+            line: RefCell::new(None),
+        }
+    }
+}
+
+/// Plugins of this process are to be told of a queue's items.
+pub fn registered(store: &Store) {
+    STATE.with(|state| {
+        let known = Some((process::generation(), store.clone()));
+        state.store.replace(known);
+    });
+}
+
+fn with_store<R>(work: impl FnOnce(&Store) -> R) -> Option<R> {
+    STATE.with(|state| match &*state.store.borrow() {
+        Some((generation, store)) if *generation == process::generation() => Some(work(store)),
+        _ => None,
+    })
+}
+
+/// Whether this process is to be told of items.
+pub fn are_awaited() -> bool {
+    with_store(|_| background::has_queues()).unwrap_or(false)
+}
+
+/// Whether [`run`] may have something to do.
+pub fn have_items() -> bool {
+    with_store(|store| store.is_rung() || STATE.with(|state| state.more.get())).unwrap_or(false)
+}
+
+/// Tells plugins of items.
+pub fn run() {
+    let store = with_store(|store| {
+        store.silence();
+        store.clone()
+    });
+    if let Some(store) = store {
+        let more = background::run_queues(|id| store.tell(id), |id| store.leave_queue(id));
+        STATE.with(|state| state.more.set(more));
+    }
+}
+
+/// The worker is about to quit: another is to be told.
+pub fn retire() {
+    with_store(Store::retire);
+    STATE.with(|state| state.store.take());
+}
+
+/// Has it announced on a connection that there are items, with a byte, or no longer.
+pub fn announce(stream: Option<UnixStream>) {
+    let generation = process::generation();
+    STATE.with(|state| {
+        let mut line = state.line.borrow_mut();
+        if let Some((started, line)) = &*line
+            && *started == generation
+        {
+            let mut line = line.lock();
+            *line = stream;
+            if have_items() {
+                say_so(&mut line);
+            }
+        } else if stream.is_some()
+            && let Some(bell) = with_store(Store::bell).flatten()
+        {
+            let new = Line::new(Mutex::new(stream));
+            *line = Some((generation, Arc::clone(&new)));
+            if let Err(error) = thread::spawn("wasm queues", STACK_SIZE, move || ring(bell, &new)) {
+                *line = None;
+                let text = format!("proxy-wasm: no thread can be started for queues: {error}");
+                nginx::log(LogLevel::Error, text.as_bytes());
+            }
+        }
+    });
+}
+
+fn ring(mut bell: Bell, line: &Mutex<Option<UnixStream>>) {
+    /// Nothing depends on it.
+    const FOR_EVER: Duration = Duration::from_secs(1 << 20);
+    loop {
+        if bell.wait(FOR_EVER) {
+            say_so(&mut line.lock());
+        }
+    }
+}
+
+fn say_so(line: &mut Option<UnixStream>) {
+    if let Some(stream) = line {
+        // Where it is full, whoever reads has not seen the last byte either.
+        let _ = stream.write(&[0]);
+    }
+}

@@ -1,0 +1,125 @@
+//! A region in which something has written that should not have.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::check::check;
+use super::crash::{go_on, some};
+use super::*;
+use crate::shared::chain::{Name, VM_ID_LEN};
+use crate::shared::{data, queues};
+
+const KEY: &str = "key 5";
+
+fn bucket(store: &Store) -> usize {
+    let region = &store.region;
+    region.layout.bucket(region.hash([b"", KEY.as_bytes()]))
+}
+
+/// A field of the key.
+fn key(store: &Store, field: usize) -> usize {
+    let name = Name::new(&store.region, b"", KEY.as_bytes()).unwrap();
+    let locked = store.region.lock();
+    let mut key = locked.get(bucket(store));
+    while !locked.is_named(key, &name) {
+        key = locked.field_value(key, data::NEXT_IN_BUCKET);
+    }
+    locked.field(key, field)
+}
+
+/// A field of the queue.
+fn queue(store: &Store, field: usize) -> usize {
+    let queue = store.region.peek(layout::QUEUE_TABLE);
+    store.region.lock().field(queue, field)
+}
+
+/// The link of the first chunk of the key's value.
+fn link(store: &Store) -> usize {
+    let value = store.region.peek(key(store, data::VALUE));
+    store.region.layout.chunk(value)
+}
+
+fn look(store: &Store) {
+    get(store, KEY);
+}
+
+fn change(store: &Store) {
+    let _ = set(store, KEY, &bytes(500));
+}
+
+fn add(store: &Store) {
+    let _ = set(store, "new", &bytes(500));
+}
+
+/// Needs all that there is.
+fn evict(store: &Store) {
+    for i in 0..20 {
+        let _ = set(store, &format!("large {i}"), &vec![b'x'; 150_000]);
+    }
+}
+
+fn list(store: &Store) {
+    keys(store, b"");
+}
+
+fn remove(store: &Store) {
+    store.remove_shared_data(b"", KEY.as_bytes());
+}
+
+fn take(store: &Store) {
+    let _ = dequeue(store, 1);
+}
+
+fn give(store: &Store) {
+    let _ = store.enqueue_shared_queue(1, b"x");
+}
+
+type Damage = (fn(&Store) -> usize, u32, fn(&Store));
+
+#[test]
+fn all_is_lost_but_metrics() {
+    const NONE: u32 = u32::MAX;
+    let cases: [Damage; 20] = [
+        (bucket, NONE, look),
+        (bucket, NONE, list),
+        (|_| layout::NEWEST, NONE, look),
+        (|_| layout::OLDEST, NONE, evict),
+        (|_| layout::FREE, NONE, add),
+        (|_| layout::FREE, 0, change),
+        (|_| layout::FREE_COUNT, 1 << 20, add),
+        (|_| layout::TOUCHED, NONE, add),
+        (|store| key(store, data::VALUE), NONE, look),
+        (|store| key(store, data::VALUE), 0, change),
+        (|store| key(store, data::VALUE_LEN), NONE, look),
+        (|store| key(store, data::OLDER), NONE, remove),
+        (|store| key(store, data::NEWER), NONE, change),
+        (|store| key(store, VM_ID_LEN), NONE, evict),
+        (link, 0, look),
+        (link, NONE, change),
+        (|store| queue(store, queues::FIRST), NONE, take),
+        (|store| queue(store, queues::LAST), NONE, give),
+        (|store| queue(store, queues::CONSUMERS), NONE, give),
+        (|_| layout::QUEUE_TABLE, 0, give),
+    ];
+    for (i, (place, value, work)) in cases.into_iter().enumerate() {
+        let store = store();
+        some(&store);
+        let metrics = check(&store).metrics;
+        let at = place(&store);
+        store.region.memory.word(at).store(value, Relaxed);
+        let reports = reports_of(|| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(&store)));
+            assert!(result.is_err(), "not found: {i}");
+        });
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0].0, LogLevel::Error);
+        assert!(reports[0].1.contains("damaged"));
+        let contents = check(&store);
+        assert!(contents.keys.is_empty() && contents.queues.is_empty());
+        assert_eq!(contents.metrics, metrics);
+        let stats = store.stats();
+        assert_eq!((stats.keys, stats.queues, stats.items), (0, 0, 0));
+        assert_eq!((stats.recovered, stats.emptied), (0, 1));
+        assert!(reports_of(|| go_on(&store)).is_empty());
+    }
+}
