@@ -33,7 +33,7 @@ $(WASMEDGE_LIBRARY): $(SOURCES)
 	WASM_VM=wasmedge ci/build.sh
 	@touch $@
 
-# make demo EXAMPLE=forward-auth, or tick-logger, shows another.
+# make demo EXAMPLE=forward-auth, or metrics, rate-limit or tick-logger, shows another.
 demo: $(LIBRARY)
 	ci/deps.sh demo
 	ci/guests.sh $(or $(EXAMPLE),add-header-assemblyscript add-header-rust)
@@ -93,11 +93,13 @@ soak: $(LIBRARY)
 	ci/guests.sh
 	ci/soak.sh
 
-# Added CPU of a plugin per request, against the native Lua line in the same run.
+# Added CPU of a plugin per request, against the native Lua line in the same run; and of shared data, queues and metrics, against
+# lua_shared_dict.
 bench: $(LIBRARY)
 	ci/deps.sh demo load
 	ci/guests.sh
 	ci/bench.sh
+	ci/bench-shared.sh
 
 install: $(LIBRARY)
 	ci/install.sh

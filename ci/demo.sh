@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ci/demo.sh [assemblyscript|rust|forward-auth|tick-logger]: runs an example in an nginx of its own (add-header, in one of the two
-# languages, or another), shows what its locations answer, and stops it.
+# ci/demo.sh [assemblyscript|rust|forward-auth|metrics|rate-limit|tick-logger]: runs an example in an nginx of its own (add-header, in
+# one of the two languages, or another), shows what its locations answer, and stops it.
 
 . "$(dirname "${BASH_SOURCE[0]}")/run-nginx.sh"
 
@@ -37,6 +37,25 @@ case $example in
         show /
         show / "$bearer"
         curl -s -H "$bearer" "http://127.0.0.1:$PORT/" | grep -qx 'x-user: ali' || die "the request did not pass"
+        ;;
+    metrics)
+        start_nginx examples/metrics/nginx.conf demo
+        show /
+        show /missing
+        show /metrics | tee "$PREFIX_DIR/metrics"
+        grep -q '^responses_4xx_total.* 1$' "$PREFIX_DIR/metrics" || die "the 404 was not counted"
+        ;;
+    rate-limit)
+        key='x-api-key: ali'
+        start_nginx examples/rate-limit/nginx.conf demo
+        # five requests pass in a window, and all of this takes less than two
+        for ((i = 1; i <= 11; i++)); do
+            show / "$key" | tee "$PREFIX_DIR/answer"
+            ! grep -q '^HTTP/1.1 429' "$PREFIX_DIR/answer" || break
+        done
+        ((i <= 11)) || die "no request was refused"
+        show / 'x-api-key: eve' | tee "$PREFIX_DIR/answer"
+        grep -qx 'hello' "$PREFIX_DIR/answer" || die "another client's request was refused"
         ;;
     tick-logger)
         start_nginx examples/tick-logger/nginx.conf demo
