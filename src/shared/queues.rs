@@ -139,8 +139,10 @@ pub fn tell(region: &Region, id: u32) -> bool {
     let Ok(queue) = locked.queue(id) else {
         return false;
     };
+    // Should the one before have died, more are untold.
+    let consumer = locked.consumer(queue);
     let untold = locked.field_value(queue, UNTOLD);
-    if untold == 0 || locked.consumer(queue) != Some(worker) {
+    if untold == 0 || consumer != Some(worker) {
         return false;
     }
     locked.set(locked.field(queue, UNTOLD), untold - 1);

@@ -22,7 +22,6 @@ const RUNG: usize = 17;
 const BELL: usize = 18;
 /// The process is about to quit.
 const RETIRED: usize = 19;
-
 /// The process only has others work: it is told of nothing, and what it adds to gauges does not count.
 const MASTER: usize = 20;
 
