@@ -73,7 +73,7 @@ test-nginx-wasmedge: $(WASMEDGE_LIBRARY) guests
 	ci/deps.sh demo test
 	WASM_VM=wasmedge WASMEDGE_AOT=off ci/t.sh
 	WASM_VM=wasmedge WASMEDGE_AOT=on ci/t.sh t/apisix.t t/calls/http.t t/calls/pause.t t/guests/*.t t/lua/chain.t \
-		t/nginx/*.t t/plugin/*.t
+		t/nginx/*.t t/plugin/*.t t/shared/storm.t
 	WASM_VM=wasmtime PROXY_WASM_LIB_DIR=$(abspath $(dir $(WASMEDGE_LIBRARY))) ci/t.sh t/lua/chain.t t/nginx/engines.t
 
 lint:

@@ -8,8 +8,8 @@
 #   my @lines = $server->log(qr/.../);
 #
 # Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after
-# require), init_worker, location (more of the server), workers, master, user (of the workers, where the test runs as root),
-# load_module (0 for none), require (0 for none), level.
+# require), init_worker, location (more of the server), listen (parameters of the socket), workers, master, user (of the workers, where
+# the test runs as root), load_module (0 for none), require (0 for none), level.
 #
 # It stops, and leaves nothing, when the object goes.
 
@@ -46,7 +46,7 @@ sub new {
 sub configure {
     my ($self, %parts) = @_;
     my %conf = (
-        main => '', http => '', init => '', init_worker => '', location => '', workers => 1, master => 'on',
+        main => '', http => '', init => '', init_worker => '', location => '', listen => '', workers => 1, master => 'on',
         load_module => 1, require => 1, vm => $vm, level => 'info', user => 'root', cpath => "$library/?.so", %parts,
     );
     $self->{master} = $conf{master};
@@ -94,7 +94,7 @@ init_worker_by_lua_block {
 $conf{init_worker}
 }
 server {
-listen 127.0.0.1:$port;
+listen 127.0.0.1:$port $conf{listen};
 $conf{location}
 }
 }
