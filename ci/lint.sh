@@ -7,7 +7,7 @@ cd "$ROOT"
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 ci/cargo-wasmedge.sh clippy --locked --all-targets -- -D warnings
-luacheck -q lib t/lib examples
+luacheck -q lib t/lib examples benches
 shellcheck -x -P SCRIPTDIR ci/*.sh .ci/run install-*.sh
 
 bad=0

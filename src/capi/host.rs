@@ -8,7 +8,7 @@ use crate::abi::host::{
 };
 use crate::abi::types::{LogLevel, MetricType};
 use crate::nginx;
-use crate::shared::{PluginMetrics, Store};
+use crate::shared::{PluginMetrics, Store, clock};
 
 /// nginx, for one plugin.
 pub struct WorkerHost {
@@ -96,6 +96,14 @@ impl Host for WorkerHost {
 
     fn get_metric(&self, metric_id: u32) -> Result<u64, MetricError> {
         self.metrics.get(metric_id)
+    }
+
+    fn now(&self) -> u64 {
+        clock::now()
+    }
+
+    fn since(&self, then: u64) -> u64 {
+        clock::since(then)
     }
 
     fn note(&self, event: Event) {

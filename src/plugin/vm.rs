@@ -1,6 +1,5 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
@@ -176,10 +175,10 @@ impl Vm {
         let state = instance.state();
         state.current = context;
         state.phase = phase;
-        let begun = Instant::now();
+        let begun = state.host.now();
         let result = abi::call(&mut **instance, func, args);
-        let took = begun.elapsed();
         let (memory, state) = instance.split();
+        let took = state.host.since(begun);
         let memory = memory.len() as i64;
         state.finish_output();
         state.host.note(Event::Callback(took));

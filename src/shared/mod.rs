@@ -11,6 +11,7 @@
 //! It answers those methods of [`crate::abi::host::Host`] and knows neither WebAssembly nor nginx. Start reading at [`Store`].
 
 mod chain;
+pub mod clock;
 mod data;
 mod layout;
 mod lock;

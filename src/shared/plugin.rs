@@ -69,7 +69,6 @@ impl PluginMetrics {
             Event::Request => self.count(HostMetric::Requests),
             Event::Callback(time) => {
                 if let Some(record) = self.records[HostMetric::CallbackTime as usize] {
-                    let time = time.as_nanos() as u64;
                     self.region.sample(record, &TIME_BOUNDS, time);
                 }
             }

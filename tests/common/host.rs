@@ -196,6 +196,14 @@ impl Host for TestHost {
         self.calls.borrow_mut().push(format!("cancel {}", id.token));
     }
 
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn since(&self, _then: u64) -> u64 {
+        0
+    }
+
     fn note(&self, event: Event) {
         self.events.borrow_mut().push(match event {
             Event::Request => "request".into(),

@@ -2,8 +2,6 @@
 
 mod call;
 
-use std::time::Duration;
-
 use super::types::{LogLevel, MetricType};
 
 pub use call::{CallError, CallEvent, CallId, Fields, GrpcCall, HttpCall};
@@ -154,8 +152,8 @@ pub enum MetricError {
 pub enum Event {
     /// A request has come to the plugin.
     Request,
-    /// A callback has run, for so long.
-    Callback(Duration),
+    /// A callback has run, for so many nanoseconds.
+    Callback(u64),
     /// A callback, or the start of a VM, has trapped.
     Trap,
     /// It has, because it ran for too long.
@@ -270,6 +268,12 @@ pub trait Host {
 
     /// Gives a call of any kind up: nothing is told of it any more.
     fn cancel_call(&self, id: CallId);
+
+    /// A time, for [`Host::since`].
+    fn now(&self) -> u64;
+
+    /// How many nanoseconds have passed since then.
+    fn since(&self, then: u64) -> u64;
 
     /// Counts something.
     fn note(&self, event: Event);

@@ -253,6 +253,14 @@ impl Host for FakeHost {
         self.calls.borrow_mut().push(format!("cancel {}", id.token));
     }
 
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn since(&self, _then: u64) -> u64 {
+        0
+    }
+
     fn note(&self, event: Event) {
         self.events.borrow_mut().push(event);
     }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::check::check;
 use super::*;
 use crate::abi::host::{Event, MetricError};
@@ -148,8 +146,8 @@ fn what_the_host_counts() {
     let plugin = store.plugin_metrics("p");
     for event in [
         Event::Request,
-        Event::Callback(Duration::from_micros(3)),
-        Event::Callback(Duration::from_secs(3)),
+        Event::Callback(3_000),
+        Event::Callback(3_000_000_000),
         Event::Trap,
         Event::Trap,
         Event::Deadline,

@@ -272,7 +272,7 @@ fn as_many_metrics_as_there_can_be() {
             Event::Request,
             Event::CallBegun,
             Event::CallEnded { failed: true },
-            Event::Callback(std::time::Duration::ZERO),
+            Event::Callback(0),
         ] {
             late.note(event);
         }

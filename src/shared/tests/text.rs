@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 use crate::abi::host::Event;
 
@@ -82,7 +80,7 @@ fn what_operators_see() {
         let i = i as i64;
         for _ in 0..=i {
             plugin.note(Event::Request);
-            plugin.note(Event::Callback(Duration::from_micros(1500)));
+            plugin.note(Event::Callback(1_500_000));
         }
         plugin.note(Event::Instances {
             count: 1 + i,
