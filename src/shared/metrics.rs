@@ -3,7 +3,6 @@
 //! A metric is defined once, under the lock, and never goes. Its record does not move, so that whoever knows its number changes it
 //! with one atomic operation.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU64, compiler_fence};
 
@@ -17,7 +16,7 @@ use crate::abi::types::MetricType;
 pub const HASH: usize = 0;
 pub const NEXT_IN_BUCKET: usize = 1;
 const KIND: usize = 2;
-const OWNER: usize = 3;
+pub(super) const OWNER: usize = 3;
 const NAME_LEN: usize = 4;
 pub const CELLS: usize = 6;
 
@@ -55,8 +54,8 @@ pub const TIME_BOUNDS: [f64; 19] = [
     5e9, 1e10,
 ];
 /// One more bucket for what is above all bounds, and the sum.
-const HISTOGRAM_CELLS: usize = BOUNDS.len() + 2;
-const SUM: usize = BOUNDS.len() + 1;
+pub(super) const HISTOGRAM_CELLS: usize = BOUNDS.len() + 2;
+pub(super) const SUM: usize = BOUNDS.len() + 1;
 
 /// The names that are kept are at most so long.
 const MAX_NAME: usize = 1024;
@@ -139,7 +138,7 @@ impl Kind {
     }
 
     /// How many numbers it has.
-    fn cells(self) -> usize {
+    pub(super) fn cells(self) -> usize {
         match self {
             Self::Owner => 0,
             Self::Plugin(MetricType::Histogram) | Self::Host(HostMetric::CallbackTime) => {
@@ -220,7 +219,7 @@ pub fn part(region: &Region, owner: Owner, metric: HostMetric) -> Option<Record>
 }
 
 impl Region {
-    fn record(&self, index: u32) -> Option<Record> {
+    pub(super) fn record(&self, index: u32) -> Option<Record> {
         let place = index.checked_sub(1)?;
         if place >= self.peek(layout::METRICS) {
             return None;
@@ -229,11 +228,11 @@ impl Region {
         Some(Record(at as usize))
     }
 
-    fn cell(&self, record: Record, index: usize) -> &AtomicU64 {
+    pub(super) fn cell(&self, record: Record, index: usize) -> &AtomicU64 {
         self.memory.cell(record.0 + CELLS + 2 * index)
     }
 
-    fn field(&self, record: Record, field: usize) -> u32 {
+    pub(super) fn field(&self, record: Record, field: usize) -> u32 {
         self.peek(record.0 + field)
     }
 
@@ -294,12 +293,12 @@ impl Region {
         })
     }
 
-    fn kind(&self, record: Record) -> Option<Kind> {
+    pub(super) fn kind(&self, record: Record) -> Option<Kind> {
         let cells = |index| self.cell(record, index).load(Relaxed);
         Kind::from_code(self.field(record, KIND), cells)
     }
 
-    fn name(&self, record: Record) -> &[u8] {
+    pub(super) fn name(&self, record: Record) -> &[u8] {
         let cells = self.kind(record).map_or(0, Kind::cells);
         let len = self.field(record, NAME_LEN) as usize;
         // SAFETY: a name is written before anything leads to its record, and never again.
@@ -307,7 +306,7 @@ impl Region {
     }
 
     /// How many samples each bucket of a histogram has.
-    fn bucket_counts(&self, record: Record) -> Vec<u64> {
+    pub(super) fn bucket_counts(&self, record: Record) -> Vec<u64> {
         (0..SUM)
             .map(|bucket| self.cell(record, bucket).load(Relaxed))
             .collect()
@@ -381,71 +380,4 @@ impl Locked<'_> {
         self.commit();
         Ok(count + 1)
     }
-}
-
-/// What a metric has come to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Number(u64),
-    Histogram { counts: Vec<u64>, sum: u64 },
-}
-
-/// One metric of a plugin, or of the host's own about it.
-pub struct Sample<'a> {
-    pub plugin: &'a [u8],
-    pub kind: Kind,
-    /// Empty for the host's own.
-    pub name: &'a [u8],
-    pub value: Value,
-}
-
-/// All metrics, in the order of their definitions. What processes add to gauges comes in sum.
-pub fn samples(region: &Region) -> Vec<Sample<'_>> {
-    // Under the lock, all that count are whole.
-    let count = region.lock().get(layout::METRICS);
-    let mut samples: Vec<Sample<'_>> = Vec::with_capacity(count as usize);
-    let mut sums: HashMap<(u32, u32), usize> = HashMap::new();
-    for record in (1..=count).filter_map(|index| region.record(index)) {
-        let owner = region.field(record, OWNER);
-        let (Some(kind), Some(plugin)) = (region.kind(record), region.record(owner)) else {
-            continue;
-        };
-        let number = region.cell(record, 0).load(Relaxed);
-        let (kind, name, value) = match kind {
-            Kind::Owner => continue,
-            Kind::Part(metric, worker) => {
-                let counts = {
-                    let _locked = region.lock();
-                    region.counts(worker)
-                };
-                let number = if counts { number } else { 0 };
-                let next = samples.len();
-                let place = *sums.entry((owner, metric as u32)).or_insert(next);
-                if let Some(Sample {
-                    value: Value::Number(sum),
-                    ..
-                }) = samples.get_mut(place)
-                {
-                    *sum = sum.wrapping_add(number);
-                    continue;
-                }
-                (Kind::Host(metric), &[][..], Value::Number(number))
-            }
-            kind if kind.cells() == HISTOGRAM_CELLS => {
-                let value = Value::Histogram {
-                    counts: region.bucket_counts(record),
-                    sum: region.cell(record, SUM).load(Relaxed),
-                };
-                (kind, region.name(record), value)
-            }
-            kind => (kind, region.name(record), Value::Number(number)),
-        };
-        samples.push(Sample {
-            plugin: region.name(plugin),
-            kind,
-            name,
-            value,
-        });
-    }
-    samples
 }

@@ -21,6 +21,7 @@ mod plugin;
 mod prometheus;
 mod queues;
 mod region;
+mod samples;
 mod text;
 mod workers;
 

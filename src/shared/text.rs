@@ -1,9 +1,10 @@
 //! What operators see of it all.
 
 use super::Stats;
-use super::metrics::{BOUNDS, HostMetric, Kind, Sample, TIME_BOUNDS, Value, samples};
+use super::metrics::{BOUNDS, HostMetric, Kind, TIME_BOUNDS};
 use super::prometheus::{self, Name, Series};
 use super::region::Region;
+use super::samples::{Sample, Value, samples};
 use crate::abi::types::MetricType;
 
 /// Nanoseconds in a second.

@@ -5,8 +5,9 @@ use std::fmt::{self, Debug, Formatter};
 
 use super::*;
 use crate::shared::chain::{NAME_START, VM_ID_LEN, chunks_for};
-use crate::shared::metrics::{Kind, Value, samples};
+use crate::shared::metrics::Kind;
 use crate::shared::region::Locked;
+use crate::shared::samples::{Value, samples};
 use crate::shared::{data, metrics, queues};
 
 /// What a store holds.

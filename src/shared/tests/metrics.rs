@@ -1,7 +1,8 @@
 use super::check::check;
 use super::*;
 use crate::abi::host::{Event, MetricError};
-use crate::shared::metrics::{BOUNDS, HostMetric, Kind, TIME_BOUNDS, Value, samples};
+use crate::shared::metrics::{BOUNDS, HostMetric, Kind, TIME_BOUNDS};
+use crate::shared::samples::{Value, samples};
 
 const KINDS: [MetricType; 3] = [
     MetricType::Counter,

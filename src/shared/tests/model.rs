@@ -8,8 +8,9 @@ use super::*;
 use crate::shared::PluginMetrics;
 use crate::shared::chain::{NAME_START, chunks_for};
 use crate::shared::data::value_chunks;
-use crate::shared::metrics::{Kind, Value};
+use crate::shared::metrics::Kind;
 use crate::shared::queues::ITEM_START;
+use crate::shared::samples::Value;
 
 struct Model {
     chunks: usize,

@@ -8,7 +8,8 @@ use super::check::check;
 use super::crash::go_on;
 use super::process::{Child, End, Watchdog, Words};
 use super::*;
-use crate::shared::metrics::{BOUNDS, Value};
+use crate::shared::metrics::BOUNDS;
+use crate::shared::samples::Value;
 
 /// Has so many processes do this, each with its number, and waits for them.
 fn processes(count: usize, work: impl Fn(usize)) {

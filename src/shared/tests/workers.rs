@@ -6,7 +6,8 @@ use super::check::check;
 use super::process::{Child, End, Peer, Watchdog};
 use super::*;
 use crate::abi::host::Event;
-use crate::shared::metrics::{HostMetric, Kind, Value, samples};
+use crate::shared::metrics::{HostMetric, Kind};
+use crate::shared::samples::{Value, samples};
 
 const LONG: Duration = Duration::from_secs(50);
 
