@@ -3,6 +3,8 @@
 //! A key whose value is empty counts as removed: it is kept, so that plugins that set it so find it as they have left it, until its room is
 //! wanted, whatever the policy.
 
+use std::iter;
+
 use super::chain::Name;
 use super::layout::{self, CHUNK_BYTES};
 use super::region::{Locked, Region};
@@ -96,15 +98,13 @@ pub fn keys(region: &Region, vm_id: &[u8], max: usize, mut visit: impl FnMut(&[u
         }
         let locked = region.lock();
         for bucket in start..(start + BUCKETS_AT_ONCE).min(region.layout.buckets) {
-            let mut key = locked.get(region.layout.bucket_at(bucket));
-            while key != 0 && left > 0 {
-                if !locked.is_empty(key) && locked.is_of(key, vm_id) {
+            for (_, key) in locked.bucket(region.layout.bucket_at(bucket)) {
+                if left > 0 && !locked.is_empty(key) && locked.is_of(key, vm_id) {
                     name.clear();
                     locked.read_name(key, &mut name);
                     visit(&name);
                     left -= 1;
                 }
-                key = locked.field_value(key, NEXT_IN_BUCKET);
             }
         }
     }
@@ -112,11 +112,27 @@ pub fn keys(region: &Region, vm_id: &[u8], max: usize, mut visit: impl FnMut(&[u
 
 impl Locked<'_> {
     fn find_key(&self, name: &Name<'_>) -> Option<u32> {
-        let mut key = self.get(self.layout().bucket(name.hash()));
-        while key != 0 && !self.is_named(key, name) {
-            key = self.field_value(key, NEXT_IN_BUCKET);
-        }
-        (key != 0).then_some(key)
+        self.bucket(self.layout().bucket(name.hash()))
+            .map(|(_, key)| key)
+            .find(|key| self.is_named(*key, name))
+    }
+
+    /// The keys of a bucket, each with the place of the link to it.
+    ///
+    /// # Panics
+    /// They have no end, as comes to light only on the way.
+    fn bucket(&self, bucket: usize) -> impl Iterator<Item = (usize, u32)> {
+        let mut at = bucket;
+        let mut left = self.layout().chunks;
+        iter::from_fn(move || {
+            let (link, key) = (at, self.get(at));
+            if key == 0 {
+                return None;
+            }
+            left = left.checked_sub(1).expect("a bucket has an end");
+            at = self.field(key, NEXT_IN_BUCKET);
+            Some((link, key))
+        })
     }
 
     fn is_empty(&self, key: u32) -> bool {
@@ -189,11 +205,11 @@ impl Locked<'_> {
 
     fn remove(&self, key: u32) {
         let next = self.field_value(key, NEXT_IN_BUCKET);
-        let mut at = self.layout().bucket(self.name_hash(key));
-        while self.get(at) != key {
-            at = self.field(self.get(at), NEXT_IN_BUCKET);
-        }
-        self.set(at, next);
+        let (link, _) = self
+            .bucket(self.layout().bucket(self.name_hash(key)))
+            .find(|(_, found)| *found == key)
+            .expect("a key is in its bucket");
+        self.set(link, next);
         self.unlink(key);
         self.give_back(self.field_value(key, VALUE), self.kept_chunks(key));
         self.give_back(key, self.name_chunks(key));

@@ -79,7 +79,18 @@ type Damage = (fn(&Store) -> usize, u32, fn(&Store));
 #[test]
 fn all_is_lost_but_metrics() {
     const NONE: u32 = u32::MAX;
-    let cases: [Damage; 20] = [
+    /// The bucket's first key, whichever that is.
+    const ITSELF: u32 = u32::MAX - 1;
+    let first = |store: &Store| store.region.peek(bucket(store));
+    let cases: [Damage; 21] = [
+        (
+            |store| {
+                let first = store.region.peek(bucket(store));
+                store.region.lock().field(first, data::NEXT_IN_BUCKET)
+            },
+            ITSELF,
+            list,
+        ),
         (bucket, NONE, look),
         (bucket, NONE, list),
         (|_| layout::NEWEST, NONE, look),
@@ -106,6 +117,11 @@ fn all_is_lost_but_metrics() {
         some(&store);
         let metrics = check(&store).metrics;
         let at = place(&store);
+        let value = if value == ITSELF {
+            first(&store)
+        } else {
+            value
+        };
         store.region.memory.word(at).store(value, Relaxed);
         let reports = reports_of(|| {
             let result = catch_unwind(AssertUnwindSafe(|| work(&store)));
