@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ci/soak.sh [REQUESTS]: that many requests (200,000) through each way of running a plugin, half as many where it calls another server,
+# ci/soak.sh [REQUESTS]: that many requests (200,000) through each way of running a plugin, half as many where it does more than that request,
 # and the worker's resident memory after each quarter of them. Fails where the second half adds more than 1 MB (a guest's own heap may
 # grow to its size in the first), or where calls make many more connections than there are requests at a time.
 
@@ -37,10 +37,10 @@ soak() {
 }
 
 printf '%-28s %10s %11s   %s\n' location requests connections 'resident KB: before, then after each quarter'
-for location in rust rust-per-request assemblyscript assemblyscript-per-request go c chain; do
+for location in rust rust-per-request assemblyscript assemblyscript-per-request go c chain shared; do
     soak "$location" "$requests"
 done
-for location in auth grpc tick; do
+for location in queue auth grpc tick; do
     soak "$location" $((requests / 2))
 done
 if [[ -s "$PREFIX_DIR/error.log" ]]; then

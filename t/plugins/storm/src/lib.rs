@@ -20,8 +20,8 @@
 //! `dequeue` has a last line of both. What cannot be understood is answered with 400. QUEUE may be VM_ID`/`NAME.
 //!
 //! The configuration lists queues to register. Each time one is ready, one item is taken and logged, and the counter `delivered` goes up;
-//! `missed` does where there is none, `disordered` where an item's number is not above the last that came with its ID. An item with the ID
-//! `trap` is taken, and then it traps.
+//! `missed` does where there is none, `disordered` where an item's number is not above the last that came with its ID, if it has one. An item
+//! with the ID `trap` is taken, and then it traps.
 
 mod hostcalls;
 
@@ -133,9 +133,10 @@ impl Root {
 
 impl Queue {
     fn in_order(&mut self, item: &str) -> bool {
-        let Some((id, number)) = item.rsplit_once(':') else {
+        let (id, number) = item.rsplit_once(':').unwrap_or_default();
+        if id.is_empty() {
             return true;
-        };
+        }
         let number = number.parse().unwrap_or(0);
         let last = self.last.insert(id.into(), number);
         number > last.unwrap_or(0)
