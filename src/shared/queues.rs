@@ -4,7 +4,7 @@
 
 use super::MAX_VALUE;
 use super::chain::{Name, chunks_for};
-use super::layout::{self, MAX_QUEUES};
+use super::layout::{self, MAX_QUEUES, MAX_WORKERS};
 use super::region::{Locked, Region};
 use super::workers::Worker;
 use crate::abi::host::QueueError;
@@ -28,6 +28,9 @@ pub const ITEM_START: usize = 2 * 4;
 /// The fields of a consumer, beside [`NEXT`].
 pub const PLACE: usize = 2;
 pub const LIFE: usize = 3;
+
+/// Each registration forgets who has died since the one before, so this is more than there ever are.
+const MOST_CONSUMERS: usize = 4 * MAX_WORKERS;
 
 /// See [`Host::register_shared_queue`](crate::abi::host::Host::register_shared_queue). The worker is told of its items from now on.
 pub fn register(region: &Region, vm_id: &[u8], name: &[u8]) -> Result<u32, QueueError> {
@@ -216,7 +219,7 @@ impl Locked<'_> {
     /// Who is to be told of what is in a queue. Those who have died are forgotten.
     fn consumer(&self, queue: u32) -> Option<Worker> {
         let head = self.field(queue, CONSUMERS);
-        loop {
+        for _ in 0..MOST_CONSUMERS {
             let consumer = self.get(head);
             if consumer == 0 {
                 return None;
@@ -227,12 +230,13 @@ impl Locked<'_> {
             }
             self.forget(queue, head, consumer);
         }
+        panic!("a queue's consumers have an end");
     }
 
     /// Forgets that a worker has registered a queue, and who has died.
     fn leave(&self, queue: u32, worker: Worker) {
         let mut at = self.field(queue, CONSUMERS);
-        loop {
+        for _ in 0..MOST_CONSUMERS {
             let consumer = self.get(at);
             if consumer == 0 {
                 return;
@@ -244,6 +248,7 @@ impl Locked<'_> {
                 at = self.field(consumer, NEXT);
             }
         }
+        panic!("a queue's consumers have an end");
     }
 
     fn worker_of(&self, consumer: u32) -> Worker {

@@ -74,54 +74,77 @@ fn give(store: &Store) {
     let _ = store.enqueue_shared_queue(1, b"x");
 }
 
-type Damage = (fn(&Store) -> usize, u32, fn(&Store));
+fn register_again(store: &Store) {
+    let _ = store.register_shared_queue(b"", b"q");
+}
+
+fn none(_: &Store) -> u32 {
+    u32::MAX
+}
+
+fn zero(_: &Store) -> u32 {
+    0
+}
+
+fn many(_: &Store) -> u32 {
+    1 << 20
+}
+
+/// The first key of the bucket.
+fn first(store: &Store) -> u32 {
+    store.region.peek(bucket(store))
+}
+
+fn consumer(store: &Store) -> u32 {
+    store.region.peek(queue(store, queues::CONSUMERS))
+}
+
+fn next(store: &Store, chunk: u32, field: usize) -> usize {
+    store.region.lock().field(chunk, field)
+}
+
+/// A place, what is written there, and what comes upon it.
+type Damage = (fn(&Store) -> usize, fn(&Store) -> u32, fn(&Store));
 
 #[test]
 fn all_is_lost_but_metrics() {
-    const NONE: u32 = u32::MAX;
-    /// The bucket's first key, whichever that is.
-    const ITSELF: u32 = u32::MAX - 1;
-    let first = |store: &Store| store.region.peek(bucket(store));
-    let cases: [Damage; 21] = [
+    let cases: [Damage; 22] = [
         (
-            |store| {
-                let first = store.region.peek(bucket(store));
-                store.region.lock().field(first, data::NEXT_IN_BUCKET)
-            },
-            ITSELF,
+            |store| next(store, first(store), data::NEXT_IN_BUCKET),
+            first,
             list,
         ),
-        (bucket, NONE, look),
-        (bucket, NONE, list),
-        (|_| layout::NEWEST, NONE, look),
-        (|_| layout::OLDEST, NONE, evict),
-        (|_| layout::FREE, NONE, add),
-        (|_| layout::FREE, 0, change),
-        (|_| layout::FREE_COUNT, 1 << 20, add),
-        (|_| layout::TOUCHED, NONE, add),
-        (|store| key(store, data::VALUE), NONE, look),
-        (|store| key(store, data::VALUE), 0, change),
-        (|store| key(store, data::VALUE_LEN), NONE, look),
-        (|store| key(store, data::OLDER), NONE, remove),
-        (|store| key(store, data::NEWER), NONE, change),
-        (|store| key(store, VM_ID_LEN), NONE, evict),
-        (link, 0, look),
-        (link, NONE, change),
-        (|store| queue(store, queues::FIRST), NONE, take),
-        (|store| queue(store, queues::LAST), NONE, give),
-        (|store| queue(store, queues::CONSUMERS), NONE, give),
-        (|_| layout::QUEUE_TABLE, 0, give),
+        (
+            |store| next(store, consumer(store), queues::NEXT),
+            consumer,
+            register_again,
+        ),
+        (bucket, none, look),
+        (bucket, none, list),
+        (|_| layout::NEWEST, none, look),
+        (|_| layout::OLDEST, none, evict),
+        (|_| layout::FREE, none, add),
+        (|_| layout::FREE, zero, change),
+        (|_| layout::FREE_COUNT, many, add),
+        (|_| layout::TOUCHED, none, add),
+        (|store| key(store, data::VALUE), none, look),
+        (|store| key(store, data::VALUE), zero, change),
+        (|store| key(store, data::VALUE_LEN), none, look),
+        (|store| key(store, data::OLDER), none, remove),
+        (|store| key(store, data::NEWER), none, change),
+        (|store| key(store, VM_ID_LEN), none, evict),
+        (link, zero, look),
+        (link, none, change),
+        (|store| queue(store, queues::FIRST), none, take),
+        (|store| queue(store, queues::LAST), none, give),
+        (|store| queue(store, queues::CONSUMERS), none, give),
+        (|_| layout::QUEUE_TABLE, zero, give),
     ];
     for (i, (place, value, work)) in cases.into_iter().enumerate() {
         let store = store();
         some(&store);
         let metrics = check(&store).metrics;
-        let at = place(&store);
-        let value = if value == ITSELF {
-            first(&store)
-        } else {
-            value
-        };
+        let (at, value) = (place(&store), value(&store));
         store.region.memory.word(at).store(value, Relaxed);
         let reports = reports_of(|| {
             let result = catch_unwind(AssertUnwindSafe(|| work(&store)));
