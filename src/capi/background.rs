@@ -127,7 +127,7 @@ pub fn has_tasks() -> bool {
     background::has_ticks()
         || STATE.with(|state| {
             (state.called.get() && state.asks.get())
-                || (state.has_to_listen() && state.listening.get().is_due())
+                || (state.listening.get().is_due() && state.has_to_listen())
                 || (state.keep.get() && !state.keeping.get())
                 || (queues::have_items() && !state.running.get())
         })
@@ -167,7 +167,7 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
         return TASK_RESOLVE;
     }
     STATE.with(|state| {
-        if state.has_to_listen() && state.listening.get().is_due() {
+        if state.listening.get().is_due() && state.has_to_listen() {
             if outstanding() > 0 {
                 // With one process for all, nobody could do so while it read the configuration.
                 calls::with(calls::start);

@@ -14,7 +14,7 @@ use super::plugin::system_message;
 use crate::egress::{self, Http2};
 use crate::nginx::{self, Directive};
 use crate::plugin::{Allowance, Waiting};
-use crate::shared::{DEFAULT_SIZE, Policy};
+use crate::shared::{DEFAULT_SIZE, Policy, SIZES};
 
 /// What `proxy_wasm_setting` said, each directive at its own place.
 type Set = [Option<String>; Directive::ALL.len()];
@@ -73,7 +73,10 @@ fn accepts(directive: Directive) -> Accepts {
         Directive::CallMaxBody => Accepts::Size(1 << 10..=1 << 30, "1k to 1g"),
         Directive::CallSslVerify | Directive::CallWait => SWITCH,
         Directive::CallSslTrustedCertificate => Accepts::File,
-        Directive::ShmSize => Accepts::Size(1 << 20..=4 << 30, "1m to 4g"),
+        Directive::ShmSize => {
+            let (least, most) = SIZES.into_inner();
+            Accepts::Size(least as u64..=most as u64, "1m to 4g")
+        }
         Directive::ShmPolicy => Accepts::Words(&["lru", "none"], "lru or none"),
         Directive::CallHttp2 => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
     }

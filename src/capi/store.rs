@@ -10,7 +10,6 @@ use crate::abi::types::LogLevel;
 use crate::nginx;
 use crate::shared::{self, Store};
 
-#[derive(Default)]
 struct Stores {
     current: Option<Store>,
     /// Of the configuration that is being read: should it be bad, the old one stays.

@@ -122,16 +122,7 @@ impl Kind {
         let host = |code: u32| HostMetric::ALL.get(code as usize).copied();
         Some(match code {
             OWNER_CODE => Self::Owner,
-            PART_CODE.. => {
-                let worker = cells(1);
-                Self::Part(
-                    host(code - PART_CODE)?,
-                    Worker {
-                        place: worker as u32,
-                        life: (worker >> 32) as u32,
-                    },
-                )
-            }
+            PART_CODE.. => Self::Part(host(code - PART_CODE)?, Worker::from_number(cells(1))),
             HOST_CODE.. => Self::Host(host(code - HOST_CODE)?),
             _ => Self::Plugin(MetricType::try_from(code).ok()?),
         })
@@ -158,6 +149,12 @@ pub struct Owner(u32);
 #[derive(Clone, Copy, Debug)]
 pub struct Record(usize);
 
+/// A metric by its place in the directory, from 1, and what it is.
+struct Found {
+    index: u32,
+    code: u32,
+}
+
 /// The owner of a plugin's metrics. `None` where there is no room for it.
 pub fn owner(region: &Region, plugin: &[u8]) -> Option<Owner> {
     let plugin = &plugin[..plugin.len().min(MAX_NAME)];
@@ -176,21 +173,13 @@ pub fn define(
         return Err(MetricError::Full);
     }
     let locked = region.lock();
-    for other in [
-        MetricType::Counter,
-        MetricType::Gauge,
-        MetricType::Histogram,
-    ] {
-        if other != kind
-            && locked
-                .find_metric(owner, Kind::Plugin(other), name)
-                .is_some()
-        {
-            return Err(MetricError::BadArgument);
-        }
+    let found = locked.find_or_insert_metric(owner, Kind::Plugin(kind), name, |code| {
+        MetricType::try_from(code).is_ok()
+    })?;
+    if found.code != kind as u32 {
+        return Err(MetricError::BadArgument);
     }
-    let index = locked.metric(owner, Kind::Plugin(kind), name)?;
-    Ok(index << TYPE_BITS | kind as u32)
+    Ok(found.index << TYPE_BITS | kind as u32)
 }
 
 /// A metric of the host's own. `None` where there is no room for it.
@@ -200,20 +189,18 @@ pub fn host(region: &Region, owner: Owner, metric: HostMetric) -> Option<Record>
     region.record(index)
 }
 
-/// What this process adds to a gauge of the host's own. It is 0 at first, whatever processes before have had the same place.
-pub fn part(region: &Region, owner: Owner, metric: HostMetric) -> Option<Record> {
-    let worker = region.worker()?;
+/// What this process, `worker`, adds to a gauge of the host's own. It is 0 at first, whatever processes before have had the same place.
+pub fn part(region: &Region, worker: Worker, owner: Owner, metric: HostMetric) -> Option<Record> {
     let locked = region.lock();
     let kind = Kind::Part(metric, worker);
     let index = locked
         .metric(owner, kind, &worker.place.to_ne_bytes())
         .ok()?;
     let record = region.record(index)?;
-    let whose = u64::from(worker.life) << 32 | u64::from(worker.place);
-    if region.cell(record, 1).load(Relaxed) != whose {
+    if region.cell(record, 1).load(Relaxed) != worker.number() {
         region.cell(record, 0).store(0, Relaxed);
         compiler_fence(SeqCst);
-        region.cell(record, 1).store(whose, Relaxed);
+        region.cell(record, 1).store(worker.number(), Relaxed);
     }
     Some(record)
 }
@@ -323,28 +310,35 @@ impl Locked<'_> {
         self.region.hash([&owner.0.to_ne_bytes(), name])
     }
 
-    fn find_metric(&self, owner: Owner, kind: Kind, name: &[u8]) -> Option<u32> {
+    /// The number of a metric, which is made if it is not there.
+    fn metric(&self, owner: Owner, kind: Kind, name: &[u8]) -> Result<u32, MetricError> {
+        self.find_or_insert_metric(owner, kind, name, |code| code == kind.code())
+            .map(|found| found.index)
+    }
+
+    /// The metric of a name whose kind `is` takes, or else a new one of this kind.
+    fn find_or_insert_metric(
+        &self,
+        owner: Owner,
+        kind: Kind,
+        name: &[u8],
+        is: impl Fn(u32) -> bool,
+    ) -> Result<Found, MetricError> {
         let hash = self.metric_hash(owner, name);
-        let mut index = self.get(self.metric_bucket(hash));
+        let bucket = self.metric_bucket(hash);
+        let mut index = self.get(bucket);
         while let Some(record) = self.region.record(index) {
             let field = |field| self.region.field(record, field);
+            let code = field(KIND);
             if field(HASH) == hash
-                && field(KIND) == kind.code()
+                && is(code)
                 && field(OWNER) == owner.0
                 && field(NAME_LEN) as usize == name.len()
                 && self.region.name(record) == name
             {
-                return Some(index);
+                return Ok(Found { index, code });
             }
             index = field(NEXT_IN_BUCKET);
-        }
-        None
-    }
-
-    /// The number of a metric, which is made if it is not there.
-    fn metric(&self, owner: Owner, kind: Kind, name: &[u8]) -> Result<u32, MetricError> {
-        if let Some(index) = self.find_metric(owner, kind, name) {
-            return Ok(index);
         }
         let count = self.get(layout::METRICS);
         let at = self.get(layout::METRICS_END) as usize;
@@ -354,8 +348,6 @@ impl Locked<'_> {
             return Err(MetricError::Full);
         }
         let record = Record(at);
-        let hash = self.metric_hash(owner, name);
-        let bucket = self.metric_bucket(hash);
         self.put(at + HASH, hash);
         self.put(at + NEXT_IN_BUCKET, self.get(bucket));
         self.put(at + KIND, kind.code());
@@ -378,6 +370,9 @@ impl Locked<'_> {
         self.set(layout::METRICS, count + 1);
         self.set(layout::METRICS_END, end as u32);
         self.commit();
-        Ok(count + 1)
+        Ok(Found {
+            index: count + 1,
+            code: kind.code(),
+        })
     }
 }

@@ -84,7 +84,6 @@ fn report(level: LogLevel, text: &str) {
 
 /// What a store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
 pub struct Stats {
     /// Of the whole region, in bytes.
     pub size: u64,

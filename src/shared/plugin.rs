@@ -41,27 +41,26 @@ impl PluginMetrics {
         }
     }
 
-    fn owner(&self) -> Result<Owner, MetricError> {
-        self.owner.ok_or(MetricError::Full)
+    pub fn define(&self, kind: MetricType, name: &[u8]) -> Result<u32, MetricError> {
+        let owner = self.owner.ok_or(MetricError::Full)?;
+        metrics::define(&self.region, owner, kind, name)
     }
 
-    pub fn define(&self, kind: MetricType, name: &[u8]) -> Result<u32, MetricError> {
-        metrics::define(&self.region, self.owner()?, kind, name)
+    /// The owner of metrics that were defined. Without one, none were.
+    fn definer(&self) -> Result<Owner, MetricError> {
+        self.owner.ok_or(MetricError::NotFound)
     }
 
     pub fn record(&self, id: u32, value: u64) -> Result<(), MetricError> {
-        let owner = self.owner.ok_or(MetricError::NotFound)?;
-        self.region.record_metric(owner, id, value)
+        self.region.record_metric(self.definer()?, id, value)
     }
 
     pub fn increment(&self, id: u32, delta: i64) -> Result<(), MetricError> {
-        let owner = self.owner.ok_or(MetricError::NotFound)?;
-        self.region.increment_metric(owner, id, delta)
+        self.region.increment_metric(self.definer()?, id, delta)
     }
 
     pub fn get(&self, id: u32) -> Result<u64, MetricError> {
-        let owner = self.owner.ok_or(MetricError::NotFound)?;
-        self.region.get_metric(owner, id)
+        self.region.get_metric(self.definer()?, id)
     }
 
     pub fn note(&self, event: Event) {
@@ -113,7 +112,8 @@ impl PluginMetrics {
         match self.parts.get() {
             Some((whose, parts)) if whose == worker => parts,
             _ => {
-                let parts = array::from_fn(|i| metrics::part(&self.region, owner, GAUGES[i]));
+                let parts =
+                    array::from_fn(|i| metrics::part(&self.region, worker, owner, GAUGES[i]));
                 self.parts.set(Some((worker, parts)));
                 parts
             }

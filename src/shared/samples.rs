@@ -34,7 +34,7 @@ pub fn samples(region: &Region) -> Vec<Sample<'_>> {
         let (Some(kind), Some(plugin)) = (region.kind(record), region.record(owner)) else {
             continue;
         };
-        let number = region.cell(record, 0).load(Relaxed);
+        let number = || region.cell(record, 0).load(Relaxed);
         let (kind, name, value) = match kind {
             Kind::Owner => continue,
             Kind::Part(metric, worker) => {
@@ -42,7 +42,7 @@ pub fn samples(region: &Region) -> Vec<Sample<'_>> {
                     let _locked = region.lock();
                     region.counts(worker)
                 };
-                let number = if counts { number } else { 0 };
+                let number = if counts { number() } else { 0 };
                 let next = samples.len();
                 let place = *sums.entry((owner, metric as u32)).or_insert(next);
                 if let Some(Sample {
@@ -62,7 +62,7 @@ pub fn samples(region: &Region) -> Vec<Sample<'_>> {
                 };
                 (kind, region.name(record), value)
             }
-            kind => (kind, region.name(record), Value::Number(number)),
+            kind => (kind, region.name(record), Value::Number(number())),
         };
         samples.push(Sample {
             plugin: region.name(plugin),

@@ -41,6 +41,21 @@ pub struct Worker {
     pub life: u32,
 }
 
+impl Worker {
+    /// What it is known by where only a number can be kept.
+    pub fn number(self) -> u64 {
+        u64::from(self.life) << 32 | u64::from(self.place)
+    }
+
+    /// The worker with a [`Worker::number`].
+    pub fn from_number(number: u64) -> Self {
+        Self {
+            place: number as u32,
+            life: (number >> 32) as u32,
+        }
+    }
+}
+
 /// Makes the places usable in memory that nobody else knows.
 pub fn init(memory: &Memory) {
     for place in 0..MAX_WORKERS {
