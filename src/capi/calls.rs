@@ -8,38 +8,34 @@ use crate::abi::types::LogLevel;
 use crate::egress::Egress;
 use crate::nginx;
 use crate::plugin::background::{self, Delivered};
-use crate::plugin::process;
+use crate::plugin::process::Own;
 
 /// TLS handshakes and look-ups of names are the deepest that it goes.
 const STACK_SIZE: usize = 512 * 1024;
 
 thread_local! {
-    /// With the generation of the process that made it: its thread is not there after a fork.
-    static EGRESS: RefCell<Option<(u32, Egress)>> = const { RefCell::new(None) };
+    /// Its thread is not there after a fork.
+    static EGRESS: RefCell<Option<Own<Egress>>> = const { RefCell::new(None) };
     static EVENTS: RefCell<Vec<(CallId, CallEvent)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Works with this process's calls, if there have been any.
 pub fn with_any<R>(work: impl FnOnce(&Egress) -> R) -> Option<R> {
-    EGRESS.with_borrow(|egress| match egress {
-        Some((generation, egress)) if *generation == process::generation() => Some(work(egress)),
-        _ => None,
-    })
+    EGRESS.with_borrow(|slot| slot.as_ref().and_then(Own::get).map(work))
 }
 
 /// Works with this process's calls.
 pub fn with<R>(work: impl FnOnce(&Egress) -> R) -> R {
-    let generation = process::generation();
     EGRESS.with_borrow_mut(|slot| {
-        if slot.as_ref().is_none_or(|(made, _)| *made != generation) {
+        if slot.as_ref().and_then(Own::get).is_none() {
             let egress = Egress::new(settings::calls());
             egress.ask_for_names(super::background::asks_for_names());
-            *slot = Some((generation, egress));
+            *slot = Some(Own::new(egress));
         }
     });
     EGRESS.with_borrow(|slot| {
-        let (_, egress) = slot.as_ref().expect("it was made above");
-        work(egress)
+        let egress = slot.as_ref().and_then(Own::get);
+        work(egress.expect("it was made above"))
     })
 }
 

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::thread;
 use crate::abi::types::LogLevel;
 use crate::nginx;
-use crate::plugin::{background, process};
+use crate::plugin::background;
+use crate::plugin::process::Own;
 use crate::shared::{Bell, Store};
 
 const STACK_SIZE: usize = 128 * 1024;
@@ -24,12 +25,12 @@ thread_local! {
 }
 
 struct State {
-    /// Where queues were registered, with the generation of the process that has.
-    store: RefCell<Option<(u32, Store)>>,
+    /// Where this process has registered queues.
+    store: RefCell<Option<Own<Store>>>,
     /// Items were left for later.
     more: Cell<bool>,
-    /// To the thread that is woken when there are items, with the generation of its process.
-    line: RefCell<Option<(u32, Line)>>,
+    /// To the thread that is woken when there are items.
+    line: RefCell<Option<Own<Line>>>,
 }
 
 impl State {
@@ -44,17 +45,11 @@ impl State {
 
 /// Plugins of this process are to be told of a queue's items.
 pub fn registered(store: &Store) {
-    STATE.with(|state| {
-        let known = Some((process::generation(), store.clone()));
-        state.store.replace(known);
-    });
+    STATE.with(|state| state.store.replace(Some(Own::new(store.clone()))));
 }
 
 fn with_store<R>(work: impl FnOnce(&Store) -> R) -> Option<R> {
-    STATE.with(|state| match &*state.store.borrow() {
-        Some((generation, store)) if *generation == process::generation() => Some(work(store)),
-        _ => None,
-    })
+    STATE.with(|state| state.store.borrow().as_ref().and_then(Own::get).map(work))
 }
 
 /// Whether this process is to be told of items.
@@ -87,12 +82,9 @@ pub fn retire() {
 
 /// Has it announced on a connection that there are items, with a byte, or no longer.
 pub fn announce(stream: Option<UnixStream>) {
-    let generation = process::generation();
     STATE.with(|state| {
         let mut line = state.line.borrow_mut();
-        if let Some((started, line)) = &*line
-            && *started == generation
-        {
+        if let Some(line) = line.as_ref().and_then(Own::get) {
             let mut line = line.lock();
             *line = stream;
             if have_items() {
@@ -102,7 +94,7 @@ pub fn announce(stream: Option<UnixStream>) {
             && let Some(bell) = with_store(Store::bell).flatten()
         {
             let new = Line::new(Mutex::new(stream));
-            *line = Some((generation, Arc::clone(&new)));
+            *line = Some(Own::new(Arc::clone(&new)));
             if let Err(error) = thread::spawn("wasm queues", STACK_SIZE, move || ring(bell, &new)) {
                 *line = None;
                 let text = format!("proxy-wasm: no thread can be started for queues: {error}");

@@ -13,3 +13,24 @@ pub fn generation() -> u32 {
 pub fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
+
+/// What is of use only in the process that made it. A fork copies it.
+pub struct Own<T> {
+    generation: u32,
+    value: T,
+}
+
+impl<T> Own<T> {
+    /// This process's.
+    pub fn new(value: T) -> Self {
+        Self {
+            generation: generation(),
+            value,
+        }
+    }
+
+    /// `None` in another process.
+    pub fn get(&self) -> Option<&T> {
+        (self.generation == generation()).then_some(&self.value)
+    }
+}
