@@ -619,7 +619,7 @@ impl Clock {
         thread::spawn(move || {
             // It never stands still.
             while goes_on.load(Ordering::Relaxed) {
-                thread::sleep(clock::TICK);
+                thread::sleep(clock::period());
                 clock::tick(&mut 0);
             }
         });

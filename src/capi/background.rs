@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::boundary::{ProxyWasmStr, bytes, fail, guard};
-use super::{calls, clock, queues, worker};
+use super::{calls, queues, worker};
 use crate::abi::host::CallId;
 use crate::plugin::background;
 
@@ -320,7 +320,6 @@ fn is_own(stream: &UnixStream) -> bool {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_events() -> c_int {
     guard(0, || {
-        clock::start_in_worker();
         STATE.with(|state| state.running.set(false));
         queues::run();
         c_int::try_from(calls::deliver()).unwrap_or(c_int::MAX)
@@ -389,7 +388,6 @@ pub extern "C" fn proxy_wasm_worker_keep() -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_worker_start() -> c_int {
     guard(-1, || {
-        clock::start_in_worker();
         c_int::try_from(background::start_contexts()).unwrap_or(c_int::MAX)
     })
 }
@@ -399,10 +397,7 @@ pub extern "C" fn proxy_wasm_worker_start() -> c_int {
 /// Returns 1, or 0 where the plugin context is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_context_tick(id: u32) -> c_int {
-    guard(1, || {
-        clock::start_in_worker();
-        c_int::from(background::tick(id))
-    })
+    guard(1, || c_int::from(background::tick(id)))
 }
 
 /// Says whether calls are to wait for `proxy_wasm_call_resolve`.

@@ -42,7 +42,7 @@ pub fn with<R>(work: impl FnOnce(&Egress) -> R) -> R {
 /// Starts the thread that sends calls. In the master there is none: what a plugin calls while it is configured there, it calls again in
 /// each worker.
 pub fn start(egress: &Egress) -> bool {
-    let started = egress.start(|work| thread::spawn("wasm calls", STACK_SIZE, work));
+    let started = egress.start(|work| thread::spawn("wasm calls", STACK_SIZE, work).map(drop));
     if let Err(error) = &started {
         let text = format!("proxy-wasm: no thread can be started for calls: {error}");
         nginx::log(LogLevel::Error, text.as_bytes());

@@ -20,6 +20,7 @@ extern "C" fn loaded() {
     nginx::set_accept_hook(store::settle);
     nginx::body_filter::set_body_hook(worker::replacement);
     store::report_faults();
+    clock::set_up();
     // SAFETY: the handlers are functions that live as long as the library, which is never unmapped.
     unsafe { libc::pthread_atfork(Some(about_to_fork), None, Some(forked)) };
 }

@@ -1,6 +1,7 @@
 //! Threads beside nginx's own.
 
 use std::mem::MaybeUninit;
+use std::thread::JoinHandle;
 use std::{io, ptr, thread};
 
 /// Starts a thread that no signal is delivered to: nginx handles those on its own thread.
@@ -8,11 +9,11 @@ pub fn spawn(
     name: &str,
     stack_size: usize,
     work: impl FnOnce() + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<JoinHandle<()>> {
     let builder = thread::Builder::new()
         .name(name.to_owned())
         .stack_size(stack_size);
-    without_signals(|| builder.spawn(work)).map(|_| ())
+    without_signals(|| builder.spawn(work))
 }
 
 /// A thread starts with what is blocked where it was started.

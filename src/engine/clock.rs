@@ -1,20 +1,26 @@
 //! The clock that ends calls into guests which take too long.
 //!
-//! It is a thread of the embedder's that calls [`tick`] every [`TICK`], in a process that has guests running and does not fork. Where
-//! there is none, calls take as long as they take.
+//! It is a thread of the embedder's that calls [`tick`] once in a [`period`], in a process that has guests running and does not fork.
+//! Where there is none, the embedder may have one for as long as a call takes, see [`set_starter`]; else calls take as long as they take.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How often the clock ticks: a call may take so much longer than it should.
-pub const TICK: Duration = Duration::from_millis(10);
+/// How many milliseconds lie between two ticks, at most and at least.
+const PERIODS: (u32, u32) = (1, 10);
+
+/// The part of a deadline that a call may take longer than it should, where the least period allows it.
+const PRECISION: u32 = 10;
 
 /// How many ticks without a call the clock waits for before it stands still.
 const IDLE: u32 = 100;
 
 static RUNS: AtomicBool = AtomicBool::new(false);
+/// In milliseconds.
+static PERIOD: AtomicU32 = AtomicU32::new(PERIODS.1);
 static NOW: AtomicU64 = AtomicU64::new(0);
 /// Calls under way.
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -38,10 +44,36 @@ pub fn set_runs(yes: bool) -> bool {
     RUNS.swap(yes, Ordering::SeqCst)
 }
 
-/// One tick, after which the thread sleeps for [`TICK`]; it returns later where no guest runs.
-pub fn tick(idle: &mut u32) {
+/// How long the thread sleeps between ticks.
+pub fn period() -> Duration {
+    Duration::from_millis(u64::from(PERIOD.load(Ordering::Relaxed)))
+}
+
+/// Calls may take no longer than so from now on: the clock ticks as often as that needs.
+pub fn serve(time: Duration) {
+    let period = u32::try_from(time.as_millis()).unwrap_or(u32::MAX) / PRECISION;
+    PERIOD.fetch_min(period.clamp(PERIODS.0, PERIODS.1), Ordering::Relaxed);
+}
+
+/// What lasts as long as a call that has a clock of its own, and ends that when dropped.
+pub type Temporary = Box<dyn Send>;
+
+static STARTER: OnceLock<fn() -> Option<Temporary>> = OnceLock::new();
+
+/// Sets what is asked where a call begins and no clock runs: it starts one, for good or for that call.
+pub fn set_starter(starter: fn() -> Option<Temporary>) {
+    let _ = STARTER.set(starter);
+}
+
+/// Time goes on, for guests that run.
+pub fn advance() {
     let now = NOW.fetch_add(1, Ordering::Relaxed) + 1;
     WATCHERS.lock().retain(|watcher| watcher(now));
+}
+
+/// One tick, after which the thread sleeps for a [`period`]; it returns later where no guest runs.
+pub fn tick(idle: &mut u32) {
+    advance();
     if CALLS.load(Ordering::Relaxed) > 0 {
         *idle = 0;
         return;
@@ -73,13 +105,21 @@ pub fn now() -> u64 {
 pub struct Call {
     /// In how many ticks it has to end.
     pub ticks: Option<u64>,
+    temporary: Option<Temporary>,
 }
 
 impl Call {
     /// Begins a call that may take so long.
     pub fn begin(time: Duration) -> Self {
+        let mut temporary = None;
         if !runs() {
-            return Self { ticks: None };
+            temporary = STARTER.get().and_then(|start| start());
+            if !runs() {
+                return Self {
+                    ticks: None,
+                    temporary: None,
+                };
+            }
         }
         CALLS.fetch_add(1, Ordering::SeqCst);
         if STANDS.load(Ordering::SeqCst) {
@@ -87,9 +127,11 @@ impl Call {
             WAKE.notify_all();
         }
         // The tick under way is not a whole one.
-        let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1);
+        let period = u64::from(PERIOD.load(Ordering::Relaxed));
         Self {
-            ticks: Some(u64::try_from(ticks).unwrap_or(u64::MAX >> 1)),
+            ticks: Some(milliseconds.div_ceil(period) + 1),
+            temporary,
         }
     }
 }
@@ -99,6 +141,7 @@ impl Drop for Call {
         if self.ticks.is_some() {
             CALLS.fetch_sub(1, Ordering::Relaxed);
         }
+        drop(self.temporary.take());
     }
 }
 
