@@ -235,6 +235,12 @@ void proxy_wasm_context_free(struct ProxyWasmContext *context);
 // `context` came from `proxy_wasm_context_new`.
 int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 
+// How many bytes of a request's body the context's plugin can be shown: a longer one is answered with 413.
+//
+// # Safety
+// `context` came from `proxy_wasm_context_new`.
+size_t proxy_wasm_context_body_limit(const struct ProxyWasmContext *context);
+
 // Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
 //
 // `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
@@ -259,11 +265,13 @@ int proxy_wasm_engine_get(struct ProxyWasmStr *name);
 
 // Loads a plugin from a `.wasm` or `.wat` file.
 //
-// `options` are `root_id`, `vm_config`, `vm_id`, and `env:NAME` for each environment variable; others are refused.
+// `options` are `root_id`, `vm_config`, `vm_id`, `env:NAME` for each environment variable, and, as the directives of these names with `wasm_`
+// before them: `memory_limit`, `memory_renew`, `deadline`, `start_deadline`, `stream_limit`, `body_buffer_size`, `log_limit`, `crash_limit`,
+// `crash_window`, `pause_timeout`; others are refused.
 //
 // Returns 0 and the plugin in `*plugin`, to be freed with `proxy_wasm_plugin_free`; or -1.
 //
-// Errors: the file cannot be read: the system's own message after its path; an unknown option; `failed to load wasm plugin` for
+// Errors: the file cannot be read: the system's own message after its path; an unknown option, or a bad word for one; `failed to load wasm plugin` for
 // anything else, with the cause in nginx's error log.
 //
 // # Safety

@@ -37,7 +37,7 @@ impl Clock {
         clock::set_runs(true);
         thread::spawn(|| {
             while clock::runs() {
-                thread::sleep(clock::TICK);
+                thread::sleep(clock::period());
                 clock::tick(&mut 0);
             }
         });

@@ -9,6 +9,7 @@ local ffi = require "ffi"
 local base = require "resty.core.base"
 local cdefs = require "resty.proxy-wasm.cdefs"
 local background = require "resty.proxy-wasm.background"
+local options = require "resty.proxy-wasm.options"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
 local setup = require "resty.proxy-wasm.setup"
@@ -44,6 +45,8 @@ local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
 local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
+
+local STRINGS = options.STRINGS
 
 local CALL_FAILED = "failed to run proxy_on_http_call_response"
 
@@ -108,7 +111,7 @@ local function options_array(opts)
     local list = {}
 
     for name, value in pairs(opts) do
-        if name == "root_id" or name == "vm_config" or name == "vm_id" then
+        if STRINGS[name] then
             add_option(list, name, value)
 
         elseif name == "env" then
@@ -146,20 +149,22 @@ end
 -- opts.vm_config: the configuration of the VM (proxy_on_vm_start)
 -- opts.vm_id: the namespace of shared data
 -- opts.env: a table of the plugin's environment variables
+-- opts.memory_limit, memory_renew, deadline, start_deadline, stream_limit, body_buffer_size, log_limit, crash_limit, crash_window,
+-- pause_timeout: for this plugin, as for all in setup()
 --
--- Returns the plugin, or nil and an error: the system's message for a file that cannot be read, else "failed to load wasm plugin", with
--- the cause in the error log. Phases: any; best init_by_lua*.
+-- Returns the plugin, or nil and an error: the system's message for a file that cannot be read, what is wrong with an option, else "failed to
+-- load wasm plugin", with the cause in the error log. Phases: any; best init_by_lua*.
 function _M.load(name, path, opts)
     if type(name) ~= "string" or type(path) ~= "string" then
         error("bad arguments: a name and a path expected", 2)
     end
 
-    local options, n, _ = nil, 0
+    local array, n, _ = nil, 0
     if opts ~= nil then
-        options, n, _ = options_array(opts)
+        array, n, _ = options_array(opts)
     end
 
-    local rc = lib.proxy_wasm_plugin_new(name, #name, path, #path, options, n, plugin_p,
+    local rc = lib.proxy_wasm_plugin_new(name, #name, path, #path, array, n, plugin_p,
                                          error_buffer())
     if rc ~= 0 then
         return nil, error_text()

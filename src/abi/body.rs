@@ -1,5 +1,7 @@
 //! The body of a request or response as one plugin sees it.
 
+use std::ops::Range;
+
 /// Bytes that wait in the host while the plugin looks at them, and whether it changed them.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -35,15 +37,26 @@ impl Body {
         self.changed
     }
 
+    /// How long [`Body::replace`] with so many bytes would leave it.
+    pub fn len_with(&self, start: u32, size: u32, value: usize) -> usize {
+        let part = self.part(start, size);
+        self.bytes.len() - part.len() + value
+    }
+
+    fn part(&self, start: u32, size: u32) -> Range<usize> {
+        let start = (start as usize).min(self.bytes.len());
+        let end = start.saturating_add(size as usize).min(self.bytes.len());
+        start..end
+    }
+
     /// Replaces `size` bytes at `start`: a `start` past the end appends, a size of 0 inserts.
     /// False where the proxy has given no body.
     pub fn replace(&mut self, start: u32, size: u32, value: &[u8]) -> bool {
         if !self.given {
             return false;
         }
-        let start = (start as usize).min(self.bytes.len());
-        let end = start.saturating_add(size as usize).min(self.bytes.len());
-        self.bytes.splice(start..end, value.iter().copied());
+        let part = self.part(start, size);
+        self.bytes.splice(part, value.iter().copied());
         self.changed = true;
         true
     }
@@ -97,6 +110,7 @@ mod tests {
             (0, 2, b"<>llo"),
         ] {
             let mut body = body(b"hello");
+            assert_eq!(body.len_with(start, size, 2), want.len());
             assert!(body.replace(start, size, b"<>"));
             assert_eq!(body.get(), Some(want), "start {start} size {size}");
             assert!(body.changed());

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::body::Body;
+use super::changes::Changes;
 use super::host::{CallEvent, HttpStream};
 
 /// Whether `proxy_on_done` has run for a context and what it answered.
@@ -37,6 +38,8 @@ pub struct StreamContext {
     pub response_body: Body,
     /// Properties that the proxy does not know and the plugin set, by path.
     pub properties: HashMap<Vec<u8>, Vec<u8>>,
+    /// What it may still change of headers and variables.
+    pub changes: Changes,
     /// The plugin has asked for the paused request, or response, to go on.
     pub continue_request: bool,
     pub continue_response: bool,
@@ -57,6 +60,7 @@ impl StreamContext {
             request_body: Body::default(),
             response_body: Body::default(),
             properties: HashMap::new(),
+            changes: Changes::default(),
             continue_request: false,
             continue_response: false,
             parked: false,
@@ -90,6 +94,8 @@ pub struct Context {
 #[derive(Default)]
 pub struct Contexts {
     slots: Vec<Option<Context>>,
+    /// How many of them are those of requests.
+    streams: usize,
     free_roots: Vec<u32>,
     /// Plugin context and id; 0 where the plugin context is gone.
     free_streams: Vec<(u32, u32)>,
@@ -111,6 +117,7 @@ impl Contexts {
         let free = match &kind {
             ContextKind::Root(_) => self.free_roots.pop(),
             ContextKind::Stream(stream) => {
+                self.streams += 1;
                 let last = |root| self.free_streams.iter().rposition(|(r, _)| *r == root);
                 let position = last(stream.root_id).or_else(|| last(0));
                 position.map(|i| self.free_streams.swap_remove(i).1)
@@ -140,10 +147,13 @@ impl Contexts {
                     }
                 }
             }
-            ContextKind::Stream(stream) => match self.held.iter_mut().find(|held| held.id == id) {
-                Some(held) => held.free = Some(stream.root_id),
-                None => self.free_streams.push((stream.root_id, id)),
-            },
+            ContextKind::Stream(stream) => {
+                self.streams -= 1;
+                match self.held.iter_mut().find(|held| held.id == id) {
+                    Some(held) => held.free = Some(stream.root_id),
+                    None => self.free_streams.push((stream.root_id, id)),
+                }
+            }
         }
         Some(context)
     }
@@ -197,8 +207,31 @@ impl Contexts {
             })
     }
 
+    /// Whether a plugin context has asked for ticks.
+    pub fn ticks(&self, id: u32) -> bool {
+        let kind = self.get(id).map(|context| &context.kind);
+        matches!(kind, Some(ContextKind::Root(root)) if root.tick_period > 0)
+    }
+
+    /// How many contexts of requests there are.
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+
+    /// The context of a request that has ended, whose plugin has yet to call `proxy_done`.
+    pub fn pending(&self) -> Option<u32> {
+        let is_pending = |context: &Context| {
+            context.finish == Finish::Pending && matches!(context.kind, ContextKind::Stream(_))
+        };
+        let slots = (1..).zip(&self.slots);
+        slots
+            .filter_map(|(id, slot)| slot.as_ref().map(|context| (id, context)))
+            .find(|(_, context)| is_pending(context))
+            .map(|(id, _)| id)
+    }
+
     /// The contexts of requests.
-    pub fn streams(&self) -> impl Iterator<Item = &StreamContext> {
+    pub fn all_streams(&self) -> impl Iterator<Item = &StreamContext> {
         self.slots
             .iter()
             .flatten()
@@ -292,6 +325,7 @@ mod tests {
         for id in [3, 4, 5] {
             contexts.remove(id);
         }
+        assert_eq!(contexts.streams(), 0);
         assert_eq!(contexts.insert(of(2)), 4);
         assert_eq!(contexts.insert(of(2)), 6, "3 and 5 are those of 1");
         assert_eq!(contexts.insert(of(1)), 5);

@@ -2,7 +2,7 @@
 
 use super::calls::Report;
 use super::host::{Fields, HeaderMap, HttpStream};
-use super::types::{MapType, Status};
+use super::types::{LogLevel, MapType, Status};
 use super::vm::VmState;
 
 /// A header map.
@@ -47,17 +47,31 @@ impl<'a> Found<'a> {
             Self::None => false,
         }
     }
+}
 
-    /// The map as one that can be changed.
-    ///
-    /// # Errors
-    /// `BadArgument`.
-    pub fn writable(self) -> Result<(&'a dyn HttpStream, HeaderMap), Status> {
-        match self {
-            Self::Stream(stream, map) => Ok((stream, map)),
-            Self::Call(_) | Self::None => Err(Status::BadArgument),
+/// The map of that number as one in which so many headers, of so many bytes, can be changed.
+///
+/// # Errors
+/// `BadArgument`.
+pub fn writable(
+    state: &VmState,
+    map_id: u32,
+    headers: usize,
+    bytes: usize,
+) -> Result<(&dyn HttpStream, HeaderMap), Status> {
+    let Found::Stream(stream, map) = find(state, map_id)? else {
+        return Err(Status::BadArgument);
+    };
+    if let Some(Err(too_many)) = state.stream().map(|c| c.changes.add(headers, bytes)) {
+        if too_many.is_first {
+            state.log(
+                LogLevel::Warn,
+                b"too many changes of headers in one request, the rest is refused",
+            );
         }
+        return Err(Status::BadArgument);
     }
+    Ok((stream, map))
 }
 
 /// The map of that number. Trailers of requests and responses are not shown.

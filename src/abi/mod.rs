@@ -9,6 +9,7 @@
 mod body;
 mod callbacks;
 pub mod calls;
+mod changes;
 pub mod contexts;
 mod error;
 mod foreign;

@@ -2,7 +2,6 @@ use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
 use super::boundary::{bytes, guard, log_error};
-use super::clock;
 use super::plugin::ProxyWasmPlugin;
 use crate::plugin::{Error, PluginContext};
 
@@ -32,7 +31,6 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
         let ProxyWasmPlugin { plugin, flags } = unsafe { &*plugin };
         // SAFETY: the caller says that it is a string.
         let config = unsafe { bytes(config, config_len) };
-        clock::start_in_worker();
         match PluginContext::new(Rc::clone(plugin), config) {
             Ok(made) => {
                 let made = Box::new(ProxyWasmContext {
@@ -75,4 +73,14 @@ pub unsafe extern "C" fn proxy_wasm_context_free(context: *mut ProxyWasmContext)
 pub unsafe extern "C" fn proxy_wasm_context_flags(context: *const ProxyWasmContext) -> c_int {
     // SAFETY: the caller says that it is a context.
     unsafe { (*context).flags }
+}
+
+/// How many bytes of a request's body the context's plugin can be shown: a longer one is answered with 413.
+///
+/// # Safety
+/// `context` came from `proxy_wasm_context_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_context_body_limit(context: *const ProxyWasmContext) -> usize {
+    // SAFETY: the caller says that it is a context.
+    unsafe { (*context).context.plugin().info().bounds.body }
 }

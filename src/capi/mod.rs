@@ -36,7 +36,8 @@ pub use background::{
 };
 pub use boundary::{ProxyWasmHeader, ProxyWasmStr};
 pub use context::{
-    ProxyWasmContext, proxy_wasm_context_flags, proxy_wasm_context_free, proxy_wasm_context_new,
+    ProxyWasmContext, proxy_wasm_context_body_limit, proxy_wasm_context_flags,
+    proxy_wasm_context_free, proxy_wasm_context_new,
 };
 pub use engine::{proxy_wasm_engine_get, proxy_wasm_init};
 pub use plugin::{

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers, log_error};
 use super::host::WorkerHost;
-use super::{clock, engine, settings, worker};
+use super::{engine, settings, worker};
 use crate::abi::types::AbiVersion;
 use crate::plugin::{Options, Plugin};
 
@@ -48,11 +48,13 @@ const AT_END: [&str; 3] = ["proxy_on_done", "proxy_on_log", "proxy_on_delete"];
 
 /// Loads a plugin from a `.wasm` or `.wat` file.
 ///
-/// `options` are `root_id`, `vm_config`, `vm_id`, and `env:NAME` for each environment variable; others are refused.
+/// `options` are `root_id`, `vm_config`, `vm_id`, `env:NAME` for each environment variable, and, as the directives of these names with `wasm_`
+/// before them: `memory_limit`, `memory_renew`, `deadline`, `start_deadline`, `stream_limit`, `body_buffer_size`, `log_limit`, `crash_limit`,
+/// `crash_window`, `pause_timeout`; others are refused.
 ///
 /// Returns 0 and the plugin in `*plugin`, to be freed with `proxy_wasm_plugin_free`; or -1.
 ///
-/// Errors: the file cannot be read: the system's own message after its path; an unknown option; `failed to load wasm plugin` for
+/// Errors: the file cannot be read: the system's own message after its path; an unknown option, or a bad word for one; `failed to load wasm plugin` for
 /// anything else, with the cause in nginx's error log.
 ///
 /// # Safety
@@ -75,7 +77,6 @@ pub unsafe extern "C" fn proxy_wasm_plugin_new(
         let (name, path) = unsafe { (bytes(name, name_len), bytes(path, path_len)) };
         // SAFETY: the caller says that these are options.
         let options = unsafe { headers(options, options_len) };
-        clock::start_in_worker();
         match load(&String::from_utf8_lossy(name), path, options) {
             Ok(loaded) => {
                 let loaded = Box::new(ProxyWasmPlugin {
@@ -97,11 +98,7 @@ fn load<'a>(
     path: &[u8],
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Plugin, String> {
-    let options = Options {
-        limits: settings::limits(),
-        waiting: settings::waiting(),
-        ..parse(pairs)?
-    };
+    let options = parse(pairs)?;
     let path = String::from_utf8_lossy(path);
     let code = read(&path).map_err(|e| format!("{path}: {}", system_message(&e)))?;
     let host = WorkerHost::for_plugin(name)?;
@@ -116,6 +113,7 @@ fn load<'a>(
 
 fn parse<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Options, String> {
     let mut options = Options::default();
+    let mut own = settings::ForPlugin::default();
     for (name, value) in pairs {
         match name {
             b"root_id" => options.root_id = Some(value.to_vec()),
@@ -126,11 +124,18 @@ fn parse<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Option
                     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                     options.env.push((text(variable), text(value)));
                 }
+                None if own.set(name, value)? => {}
                 None => return Err(format!("unknown option \"{}\"", name.escape_ascii())),
             },
         }
     }
-    Ok(options)
+    Ok(Options {
+        limits: own.limits(),
+        bounds: own.bounds(),
+        waiting: own.waiting(),
+        crashes: own.crashes(),
+        ..options
+    })
 }
 
 fn read(path: &str) -> io::Result<Vec<u8>> {

@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use super::boundary::{bytes, fail, guard};
 use super::engine;
 use super::plugin::system_message;
+use crate::abi::vm::Bounds;
 use crate::egress::{self, Http2};
 use crate::nginx::{self, Directive};
-use crate::plugin::{Allowance, Waiting};
+use crate::plugin::{Allowance, CrashLimit, Waiting};
 use crate::shared::{DEFAULT_SIZE, Policy, SIZES};
 
 /// What `proxy_wasm_setting` said, each directive at its own place.
@@ -56,6 +57,8 @@ enum Accepts {
     Time,
     Size(RangeInclusive<u64>, &'static str),
     Count(RangeInclusive<u64>),
+    /// A count, or none.
+    CountOrOff(RangeInclusive<u64>),
     File,
 }
 
@@ -67,7 +70,16 @@ fn accepts(directive: Directive) -> Accepts {
         Directive::Aot => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
         // From a page of WebAssembly's to all that 32 bits can address.
         Directive::MemoryLimit => Accepts::Size(64 << 10..=4 << 30, "64k to 4g"),
-        Directive::Deadline | Directive::CallTimeout | Directive::PauseTimeout => Accepts::Time,
+        Directive::MemoryRenew => Accepts::Size(64 << 10..=4 << 30, "64k to 4g"),
+        Directive::Deadline
+        | Directive::StartDeadline
+        | Directive::CrashWindow
+        | Directive::CallTimeout
+        | Directive::PauseTimeout => Accepts::Time,
+        Directive::InstanceLimit => Accepts::Count(1..=65536),
+        Directive::StreamLimit | Directive::LogLimit => Accepts::Count(1..=1_000_000),
+        Directive::CrashLimit => Accepts::CountOrOff(0..=1_000_000),
+        Directive::BodyBufferSize => Accepts::Size(1 << 10..=1 << 30, "1k to 1g"),
         Directive::CallLimit => Accepts::Count(1..=65536),
         Directive::CallMaxHeaders => Accepts::Size(1 << 10..=1 << 20, "1k to 1m"),
         Directive::CallMaxBody => Accepts::Size(1 << 10..=1 << 30, "1k to 1g"),
@@ -108,6 +120,13 @@ pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
             return Ok(());
         }
         Accepts::Count(range) => format!("a number from {} to {}", range.start(), range.end()),
+        Accepts::CountOrOff(_) if word == OFF => return Ok(()),
+        Accepts::CountOrOff(range) if count(word).is_some_and(|count| range.contains(&count)) => {
+            return Ok(());
+        }
+        Accepts::CountOrOff(range) => {
+            format!("off or a number from {} to {}", range.start(), range.end())
+        }
     };
     Err(format!(
         "bad {} \"{word}\", it must be {wanted}",
@@ -158,30 +177,124 @@ pub fn said(directive: Directive) -> Option<String> {
     nginx::configured(directive).or_else(|| SETS.lock().now()[directive as usize].clone())
 }
 
-/// What VMs may use by configuration.
-pub fn limits() -> Allowance {
-    let mut limits = Allowance::default();
-    if let Some(memory) = said(Directive::MemoryLimit).and_then(|word| size(&word)) {
-        limits.vm.memory = memory;
-    }
-    if let Some(callback) = said(Directive::Deadline).and_then(|word| time(&word)) {
-        limits.callback = callback;
-        // To start is more work, and done once.
-        limits.vm.time = limits.vm.time.max(callback);
-    }
-    limits
-}
+/// No limit.
+const OFF: &str = "off";
 
-/// When requests wait by configuration.
-pub fn waiting() -> Waiting {
-    let mut waiting = Waiting::default();
-    if let Some(word) = said(Directive::CallWait) {
-        waiting.for_calls = word == "on";
+/// What one plugin says in the place of directives.
+#[derive(Default)]
+pub struct ForPlugin(Set);
+
+/// What can be said for one plugin, named as the directive without this.
+const PREFIX: &str = "wasm_";
+const OF_PLUGINS: [Directive; 10] = [
+    Directive::MemoryLimit,
+    Directive::MemoryRenew,
+    Directive::Deadline,
+    Directive::StartDeadline,
+    Directive::StreamLimit,
+    Directive::BodyBufferSize,
+    Directive::LogLimit,
+    Directive::CrashLimit,
+    Directive::CrashWindow,
+    Directive::PauseTimeout,
+];
+
+impl ForPlugin {
+    /// Takes an option of `load`. False where it is none of these.
+    ///
+    /// # Errors
+    /// The word is not one that the directive takes; the text says so.
+    pub fn set(&mut self, name: &[u8], word: &[u8]) -> Result<bool, String> {
+        let is_meant = |directive: &Directive| {
+            let full = directive.name().to_bytes();
+            full.strip_prefix(PREFIX.as_bytes()) == Some(name)
+        };
+        let Some(directive) = OF_PLUGINS.into_iter().find(is_meant) else {
+            return Ok(false);
+        };
+        let word = String::from_utf8_lossy(word);
+        check_directive(directive, &word).map_err(|text| text.replacen(PREFIX, "", 1))?;
+        self.0[directive as usize] = Some(word.into_owned());
+        Ok(true)
     }
-    if let Some(pause) = said(Directive::PauseTimeout).and_then(|word| time(&word)) {
-        waiting.pause = pause;
+
+    fn said(&self, directive: Directive) -> Option<String> {
+        self.0[directive as usize]
+            .clone()
+            .or_else(|| said(directive))
     }
-    waiting
+
+    fn size(&self, directive: Directive) -> Option<u64> {
+        self.said(directive).and_then(|word| size(&word))
+    }
+
+    fn time(&self, directive: Directive) -> Option<Duration> {
+        self.said(directive).and_then(|word| time(&word))
+    }
+
+    fn count(&self, directive: Directive) -> Option<u64> {
+        self.said(directive).and_then(|word| count(&word))
+    }
+
+    /// What each of its VMs may use.
+    pub fn limits(&self) -> Allowance {
+        let mut limits = Allowance::default();
+        if let Some(memory) = self.size(Directive::MemoryLimit) {
+            limits.vm.memory = memory;
+        }
+        if let Some(callback) = self.time(Directive::Deadline) {
+            limits.callback = callback;
+            // To start is more work, and done once.
+            limits.vm.time = limits.vm.time.max(callback);
+        }
+        if let Some(start) = self.time(Directive::StartDeadline) {
+            limits.vm.time = start;
+        }
+        if let Some(instances) = self.count(Directive::InstanceLimit) {
+            limits.instances = instances as usize;
+        }
+        limits.renew = self.size(Directive::MemoryRenew);
+        limits
+    }
+
+    /// What is kept for each of its VMs.
+    pub fn bounds(&self) -> Bounds {
+        let mut bounds = Bounds::default();
+        if let Some(streams) = self.count(Directive::StreamLimit) {
+            bounds.streams = streams as usize;
+        }
+        if let Some(body) = self.size(Directive::BodyBufferSize) {
+            bounds.body = body as usize;
+        }
+        if let Some(records) = self.count(Directive::LogLimit) {
+            bounds.records = records as u32;
+        }
+        bounds
+    }
+
+    /// How often it may crash.
+    pub fn crashes(&self) -> CrashLimit {
+        let mut limit = CrashLimit::default();
+        if let Some(word) = self.said(Directive::CrashLimit) {
+            limit.crashes = count(&word).map(|crashes| crashes as u32);
+        }
+        if let Some(window) = self.time(Directive::CrashWindow) {
+            limit.window = window;
+        }
+        limit
+    }
+
+    /// When its requests wait.
+    pub fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::default();
+        if let Some(word) = self.said(Directive::CallWait) {
+            waiting.for_calls = word == "on";
+        }
+        if let Some(pause) = self.time(Directive::PauseTimeout) {
+            waiting.pause = pause;
+        }
+        waiting
+    }
 }
 
 /// How large the store is that workers share, in bytes, and what is done when it is full.

@@ -17,11 +17,28 @@ use crate::plugin::{Error, PluginContext, Stream};
 /// One request and the plugins that look at it.
 struct Entry {
     request: Rc<Request>,
-    streams: Vec<Rc<Stream>>,
+    streams: Vec<Begun>,
     /// No plugin is to see more of it.
     bypassed: bool,
     /// A local response took the place of one whose headers were about to be sent.
     body: LocalBody,
+}
+
+/// A plugin that was to look at a request.
+#[derive(Clone)]
+enum Begun {
+    Stream(Rc<Stream>),
+    /// It could not begin, and sees no more of the request.
+    Failed(Rc<PluginContext>),
+}
+
+impl Begun {
+    fn context(&self) -> &Rc<PluginContext> {
+        match self {
+            Self::Stream(stream) => stream.context(),
+            Self::Failed(context) => context,
+        }
+    }
 }
 
 /// The body of a local response from a response phase.
@@ -89,16 +106,17 @@ pub unsafe fn stream(
 ) -> Result<Found, Error> {
     let found = WORKER.with_borrow(|worker| {
         worker.requests.get(&(r as usize)).map(|entry| {
-            let stream = entry
+            let begun = entry
                 .streams
                 .iter()
-                .find(|s| Rc::ptr_eq(s.context(), context));
-            (Rc::clone(&entry.request), stream.cloned(), entry.bypassed)
+                .find(|begun| Rc::ptr_eq(begun.context(), context));
+            (Rc::clone(&entry.request), begun.cloned(), entry.bypassed)
         })
     });
     let request = match found {
         Some((_, _, true)) => return Ok(Found::Bypassed),
-        Some((request, Some(stream), false)) => {
+        Some((_, Some(Begun::Failed(_)), false)) => return Err(Error::Poisoned),
+        Some((request, Some(Begun::Stream(stream)), false)) => {
             request.set_phase(phase);
             return Ok(Found::Stream(request, stream));
         }
@@ -111,9 +129,14 @@ pub unsafe fn stream(
     };
     request.set_phase(phase);
     let http: Rc<dyn HttpStream> = Rc::clone(&request) as _;
-    let stream = Rc::new(Stream::new(Rc::clone(context), http)?);
-    with_entry(r, |entry| entry.streams.push(Rc::clone(&stream)));
-    Ok(Found::Stream(request, stream))
+    let made = Stream::new(Rc::clone(context), http).map(Rc::new);
+    with_entry(r, |entry| {
+        entry.streams.push(match &made {
+            Ok(stream) => Begun::Stream(Rc::clone(stream)),
+            Err(_) => Begun::Failed(Rc::clone(context)),
+        });
+    });
+    Ok(Found::Stream(request, made?))
 }
 
 /// Begins to know of the request `r`. `None` where no client made it.
@@ -218,8 +241,10 @@ extern "C" fn ended(r: *mut c_void) {
                     b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",
                 );
             }
-            for stream in &entry.streams {
-                stream.finish();
+            for begun in &entry.streams {
+                if let Begun::Stream(stream) = begun {
+                    stream.finish();
+                }
             }
             let left = entry.request.detach();
             if !left.is_empty() {

@@ -1,9 +1,12 @@
 //! Wasmtime.
 
+mod limiter;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use limiter::Limiter;
 use wasmtime as wt;
 use wt::{AsContext, AsContextMut};
 
@@ -101,7 +104,7 @@ impl<S: 'static> Module<S> for Compiled {
 /// What a store holds: the embedder's state and what was found in the instance.
 struct Slot<S> {
     state: S,
-    limits: wt::StoreLimits,
+    limiter: Limiter,
     time: Duration,
     memory: Option<wt::Memory>,
     /// Counted, because a function cannot be called while its store lends it out, and a copy of it is dear.
@@ -114,15 +117,13 @@ impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
             self.module().engine(),
             Slot {
                 state,
-                limits: wt::StoreLimitsBuilder::new()
-                    .memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX))
-                    .build(),
+                limiter: Limiter::new(limits),
                 time: limits.time,
                 memory: None,
                 funcs: Vec::new(),
             },
         );
-        store.limiter(|slot| &mut slot.limits);
+        store.limiter(|slot| &mut slot.limiter);
         let call = Call::begin(limits.time);
         store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
         let instance = wt::InstancePre::instantiate(self, &mut store)

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 
 use rustc_hash::FxBuildHasher;
 
-use super::{Error, PluginContext, Vm, process};
+use super::{Error, Plugin, PluginContext, Vm, process};
 use crate::abi::Callbacks;
 use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::host::{CallEvent, CallId};
@@ -51,6 +51,23 @@ pub(super) fn next_serial() -> u32 {
 
 pub(super) fn add_vm(serial: u32, vm: &Rc<Vm>) {
     VMS.with_borrow_mut(|vms| vms.insert(serial, Rc::downgrade(vm)));
+}
+
+/// How many VMs there are in this process.
+pub(super) fn count_vms() -> usize {
+    VMS.with_borrow(|vms| {
+        let own = |vm: &Weak<Vm>| vm.upgrade().is_some_and(|vm| vm.is_own());
+        vms.values().filter(|vm| own(vm)).count()
+    })
+}
+
+/// The plugin contexts of a plugin.
+pub(super) fn contexts_of(plugin: &Rc<Plugin>) -> Vec<Rc<PluginContext>> {
+    CONTEXTS.with_borrow(|contexts| {
+        let all = contexts.values().filter_map(Weak::upgrade);
+        all.filter(|context| Rc::ptr_eq(context.plugin(), plugin))
+            .collect()
+    })
 }
 
 /// A thread-local may be gone when the last VM goes, at the end of the process.

@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use super::{Error, Plugin, Vm, background};
 use crate::abi::types::LogLevel;
@@ -44,19 +45,16 @@ impl PluginContext {
         {
             return Ok((vm, *id));
         }
-        if bound.take().is_some() {
-            // Ticks go on only if the plugin asks for them again.
-            background::ask(Asked::Ticks {
-                context: self.serial,
-                period: 0,
-            });
-        }
         let vm = self.plugin.vm()?;
         let id = vm
             .configure(Rc::clone(&self.config), self.serial)
             .inspect_err(|error| {
                 if let Error::Refused { .. } = error {
                     self.plugin.log(LogLevel::Error, &error.to_string());
+                    if bound.is_some() {
+                        // A request that needs it will try again, and so will the next.
+                        self.plugin.crashed(Instant::now());
+                    }
                 }
                 if let Error::Trap { function, .. } = error
                     && function == "proxy_on_context_create"
@@ -71,15 +69,21 @@ impl PluginContext {
                 );
                 }
             })?;
-        *bound = Some((Rc::downgrade(&vm), id));
+        let was_bound = bound.replace((Rc::downgrade(&vm), id)).is_some();
+        if was_bound && !vm.with_state(|state| state.contexts.ticks(id))? {
+            // Ticks go on only if the plugin has asked for them again.
+            background::ask(Asked::Ticks {
+                context: self.serial,
+                period: 0,
+            });
+        }
         Ok((vm, id))
     }
-}
 
-impl Drop for PluginContext {
-    fn drop(&mut self) {
-        background::remove_context(self.serial);
-        if let Some((vm, id)) = self.bound.take()
+    /// Ends in the VM that it is bound to; the next callback binds it to another.
+    pub(super) fn leave(&self) {
+        let bound = self.bound.borrow().clone();
+        if let Some((vm, id)) = bound
             && let Some(vm) = vm.upgrade()
             && vm.is_usable()
             && let Err(error @ Error::Busy) = vm.finish(id)
@@ -89,5 +93,12 @@ impl Drop for PluginContext {
                 &format!("context {id} was not deleted: {error}"),
             );
         }
+    }
+}
+
+impl Drop for PluginContext {
+    fn drop(&mut self) {
+        background::remove_context(self.serial);
+        self.leave();
     }
 }

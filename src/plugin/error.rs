@@ -28,6 +28,14 @@ pub enum Error {
     Refused { function: &'static str },
     #[error("the VM of this request trapped earlier")]
     Poisoned,
+    #[error("the plugin has crashed too often and is not run for a while")]
+    BackingOff,
+    #[error("there are {limit} instances of plugins in this worker already (wasm_instance_limit)")]
+    TooManyInstances { limit: usize },
+    #[error("the VM has {limit} requests already (wasm_stream_limit)")]
+    TooManyStreams { limit: usize, is_first: bool },
+    #[error("a body of more than {limit} bytes (wasm_body_buffer_size)")]
+    BodyTooLarge { limit: usize },
     #[error("out of memory")]
     OutOfMemory,
     #[error("a callback is already running")]

@@ -16,23 +16,27 @@ mod context;
 mod error;
 mod module;
 pub mod process;
+mod recovery;
 mod stream;
 mod vm;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::abi::host::{Event, Host};
 use crate::abi::log;
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{PluginInfo, VmState};
-use crate::engine::{Engine, Limits};
+use crate::abi::vm::{Bounds, PluginInfo, VmState};
+use crate::engine::{Engine, Limits, clock};
 
 pub use context::PluginContext;
 pub use error::Error;
 pub use module::Compiled;
+use process::Own;
+pub use recovery::CrashLimit;
+use recovery::{Recovery, Verdict};
 pub use stream::{BodyOutcome, Stream};
 use vm::Vm;
 
@@ -49,8 +53,12 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// What each of its VMs may use.
     pub limits: Allowance,
+    /// What is kept for each of its VMs.
+    pub bounds: Bounds,
     /// When its requests wait.
     pub waiting: Waiting,
+    /// How often it may crash.
+    pub crashes: CrashLimit,
 }
 
 /// When requests wait.
@@ -78,6 +86,10 @@ pub struct Allowance {
     pub vm: Limits,
     /// The time of any other callback.
     pub callback: Duration,
+    /// How many VMs there may be in the process.
+    pub instances: usize,
+    /// Bytes of linear memory that a VM has grown to which is renewed when it has nothing to do; `None` for never.
+    pub renew: Option<u64>,
 }
 
 impl Default for Allowance {
@@ -85,6 +97,8 @@ impl Default for Allowance {
         Self {
             vm: Limits::default(),
             callback: Duration::from_secs(1),
+            instances: 1024,
+            renew: None,
         }
     }
 }
@@ -97,6 +111,9 @@ pub struct Plugin {
     waiting: Waiting,
     host: Rc<dyn Host>,
     vm: RefCell<Option<Rc<Vm>>>,
+    /// The crashes in one process.
+    crashes: CrashLimit,
+    recovery: RefCell<Own<Recovery>>,
     /// The generation of the process that lost its VM to a trap and has no other yet.
     lost: Cell<Option<u32>>,
 }
@@ -125,14 +142,19 @@ impl Plugin {
                 vm_config: options.vm_config,
                 env: options.env,
                 abi: compiled.abi,
+                bounds: options.bounds,
             }),
             compiled,
             limits: options.limits,
             waiting: options.waiting,
             host,
             vm: RefCell::new(None),
+            crashes: options.crashes,
+            recovery: RefCell::new(Own::new(Recovery::new(options.crashes))),
             lost: Cell::new(None),
         };
+        clock::serve(plugin.limits.callback);
+        clock::serve(plugin.limits.vm.time);
         for import in &plugin.compiled.unknown_imports {
             plugin.log(
                 LogLevel::Warn,
@@ -168,9 +190,13 @@ impl Plugin {
         self.vm.borrow().as_ref().map_or(0, |vm| vm.context_count())
     }
 
-    /// The current VM. Another is made where this process has none yet, or the last one trapped.
+    /// The current VM, for a context that is to be configured. Another is made where this process has none yet, or the last one trapped.
     fn vm(&self) -> Result<Rc<Vm>, Error> {
         let mut slot = self.vm.borrow_mut();
+        if let Some(crashed) = slot.as_ref().and_then(|vm| vm.take_crash()) {
+            self.crashed(crashed);
+        }
+        self.admit()?;
         if let Some(vm) = &*slot
             && vm.is_usable()
         {
@@ -185,12 +211,63 @@ impl Plugin {
             self.limits,
             Rc::clone(&self.info),
             Rc::clone(&self.host),
-        )?;
+        )
+        .inspect_err(|error| match error {
+            Error::TooManyInstances { .. } => self.log(LogLevel::Error, &error.to_string()),
+            _ => self.crashed(Instant::now()),
+        })?;
         *slot = Some(Rc::clone(&vm));
         if self.lost.take() == Some(process::generation()) {
             self.host.note(Event::Restart);
         }
         Ok(vm)
+    }
+
+    /// Something that costs a VM has happened.
+    fn crashed(&self, when: Instant) {
+        let out = self.with_recovery(|recovery| recovery.crashed(when));
+        if let Some((pause, crashes)) = out {
+            let window = self.crashes.window;
+            self.log(
+                LogLevel::Error,
+                &format!("crashed {crashes} times within {window:?}: it is not run for {pause:?}"),
+            );
+            self.host.note(Event::BackOff { begins: true });
+        }
+    }
+
+    /// Whether it may be run.
+    fn admit(&self) -> Result<(), Error> {
+        match self.with_recovery(|recovery| recovery.verdict(Instant::now())) {
+            Verdict::Yes => Ok(()),
+            Verdict::Again => {
+                self.log(LogLevel::Warn, "is run again");
+                self.host.note(Event::BackOff { begins: false });
+                Ok(())
+            }
+            Verdict::No => {
+                self.host.note(Event::Rejected);
+                Err(Error::BackingOff)
+            }
+        }
+    }
+
+    fn with_recovery<R>(&self, work: impl FnOnce(&mut Recovery) -> R) -> R {
+        let mut recovery = self.recovery.borrow_mut();
+        work(recovery.get_or_make(|| Recovery::new(self.crashes)))
+    }
+
+    /// The VM has grown larger than it should and has nothing to do: the next callback has a new one.
+    fn renew(self: &Rc<Self>) {
+        for context in background::contexts_of(self) {
+            context.leave();
+        }
+        let memory = self.vm.take().map_or(0, |vm| vm.memory());
+        self.host.note(Event::Renewal);
+        self.log(
+            LogLevel::Info,
+            &format!("is renewed, as its memory has grown to {memory} bytes"),
+        );
     }
 
     fn log(&self, level: LogLevel, message: &str) {

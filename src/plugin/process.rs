@@ -33,4 +33,12 @@ impl<T> Own<T> {
     pub fn get(&self) -> Option<&T> {
         (self.generation == generation()).then_some(&self.value)
     }
+
+    /// This process's, made anew where it is another's.
+    pub fn get_or_make(&mut self, make: impl FnOnce() -> T) -> &mut T {
+        if self.generation != generation() {
+            *self = Self::new(make());
+        }
+        &mut self.value
+    }
 }

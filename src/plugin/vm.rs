@@ -1,13 +1,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
 use crate::abi::calls::{Call, CallKind, Calls, Report};
-use crate::abi::contexts::{ContextKind, Finish};
+use crate::abi::contexts::{ContextKind, Finish, StreamContext};
 use crate::abi::host::{CallEvent, Event, Host};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Phase, PluginInfo, VmState};
+use crate::abi::vm::{Bounds, Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
 use crate::engine::{Func, Instance, Template, Trap};
 
@@ -18,10 +19,17 @@ pub struct Vm {
     /// `proxy_on_vm_start` has run.
     started: Cell<bool>,
     poisoned: Cell<bool>,
+    /// When it trapped, until somebody has asked.
+    crash: Cell<Option<Instant>>,
     /// Bytes of linear memory that the host was told of.
     memory: Cell<i64>,
+    /// The same, when it was last configured.
+    least: Cell<i64>,
     generation: u32,
     limits: Allowance,
+    bounds: Bounds,
+    /// There was no room for the context of the last request.
+    crowded: Cell<bool>,
     serial: u32,
 }
 
@@ -33,7 +41,13 @@ impl Vm {
         plugin: Rc<PluginInfo>,
         host: Rc<dyn Host>,
     ) -> Result<Rc<Self>, Error> {
+        if background::count_vms() >= limits.instances {
+            return Err(Error::TooManyInstances {
+                limit: limits.instances,
+            });
+        }
         let serial = background::next_serial();
+        let bounds = plugin.bounds;
         let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host), serial);
         let mut instance = template.instantiate(state, limits.vm).map_err(|trap| {
             let reporter = VmState::new(plugin, host, serial);
@@ -61,9 +75,13 @@ impl Vm {
             callbacks,
             started: Cell::new(false),
             poisoned: Cell::new(false),
+            crash: Cell::new(None),
             memory: Cell::new(memory),
+            least: Cell::new(memory),
             generation: process::generation(),
             limits,
+            bounds,
+            crowded: Cell::new(false),
             serial,
         });
         background::add_vm(serial, &vm);
@@ -80,8 +98,29 @@ impl Vm {
         self.poisoned.get() && self.is_own()
     }
 
+    /// When it trapped, where that was in this process and nobody has asked yet.
+    pub fn take_crash(&self) -> Option<Instant> {
+        self.crash.take().filter(|_| self.is_own())
+    }
+
+    /// Bytes of linear memory.
+    pub fn memory(&self) -> i64 {
+        self.memory.get()
+    }
+
+    /// Whether it has grown past so many bytes of linear memory, and to twice what it was configured with, and nothing needs it now.
+    pub fn is_to_be_renewed(&self, mark: u64) -> bool {
+        let memory = self.memory.get();
+        memory.cast_unsigned() > mark
+            && memory >= 2 * self.least.get()
+            && self.is_usable()
+            && self
+                .with_state(|state| state.contexts.streams() == 0 && state.calls.is_empty())
+                .unwrap_or(false)
+    }
+
     /// Whether it was made in this process.
-    fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         self.generation == process::generation()
     }
 
@@ -149,7 +188,39 @@ impl Vm {
                 function: "proxy_on_configure",
             });
         }
+        self.least.set(self.memory.get());
         Ok(id)
+    }
+
+    /// Adds the context of a request. Where there are too many, it takes the place of one whose plugin has yet to call `proxy_done`.
+    ///
+    /// # Errors
+    /// There is none such.
+    pub fn add_stream(&self, context: StreamContext) -> Result<u32, Error> {
+        let limit = self.bounds.streams;
+        let (has_room, pending) = self.with_state(|state| {
+            let has_room = state.contexts.streams() < limit;
+            let pending = if has_room {
+                None
+            } else {
+                state.contexts.pending()
+            };
+            (has_room, pending)
+        })?;
+        if let Some(id) = pending {
+            self.end(id)?;
+        } else if !has_room {
+            return Err(Error::TooManyStreams {
+                limit,
+                is_first: !self.crowded.replace(true),
+            });
+        }
+        self.crowded.set(false);
+        self.with_state(|state| {
+            state
+                .contexts
+                .insert(ContextKind::Stream(Box::new(context)))
+        })
     }
 
     /// Runs a callback with `context` as the effective context. `None` where the plugin does not export it.
@@ -210,11 +281,12 @@ impl Vm {
     /// Nothing runs on it any more: its calls are given up, and requests that wait on it are to learn so.
     fn poison(&self, state: &mut VmState) {
         self.poisoned.set(true);
+        self.crash.set(Some(Instant::now()));
         state.report = None;
         state.since = None;
         state.asked.clear();
         state.cancel_calls(|_| true);
-        for stream in state.contexts.streams() {
+        for stream in state.contexts.all_streams() {
             stream.wake();
         }
     }
@@ -385,7 +457,7 @@ fn report(state: &VmState, function: &str, trap: &Trap) -> Error {
         text.push_str("\n    ");
         text.push_str(frame);
     }
-    state.log(LogLevel::Error, text.as_bytes());
+    state.report(LogLevel::Error, &text);
     state.host.note(Event::Trap);
     if trap.timed_out {
         state.host.note(Event::Deadline);

@@ -87,10 +87,13 @@ pub enum HostMetric {
     OutstandingCalls,
     Instances,
     Memory,
+    BackedOff,
+    Rejected,
+    Renewals,
 }
 
 impl HostMetric {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Requests,
         Self::CallbackTime,
         Self::Traps,
@@ -101,6 +104,9 @@ impl HostMetric {
         Self::OutstandingCalls,
         Self::Instances,
         Self::Memory,
+        Self::BackedOff,
+        Self::Rejected,
+        Self::Renewals,
     ];
 }
 

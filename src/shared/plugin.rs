@@ -11,10 +11,11 @@ use crate::abi::host::{Event, MetricError};
 use crate::abi::types::MetricType;
 
 /// The gauges that each process adds to.
-const GAUGES: [HostMetric; 3] = [
+const GAUGES: [HostMetric; 4] = [
     HostMetric::OutstandingCalls,
     HostMetric::Instances,
     HostMetric::Memory,
+    HostMetric::BackedOff,
 ];
 
 /// What can be counted of one plugin. Without room for it, nothing is.
@@ -74,17 +75,20 @@ impl PluginMetrics {
             Event::Trap => self.count(HostMetric::Traps),
             Event::Deadline => self.count(HostMetric::Deadlines),
             Event::Restart => self.count(HostMetric::Restarts),
+            Event::BackOff { begins } => self.add([0, 0, 0, if begins { 1 } else { -1 }]),
+            Event::Rejected => self.count(HostMetric::Rejected),
+            Event::Renewal => self.count(HostMetric::Renewals),
             Event::CallBegun => {
                 self.count(HostMetric::Calls);
-                self.add([1, 0, 0]);
+                self.add([1, 0, 0, 0]);
             }
             Event::CallEnded { failed } => {
                 if failed {
                     self.count(HostMetric::FailedCalls);
                 }
-                self.add([-1, 0, 0]);
+                self.add([-1, 0, 0, 0]);
             }
-            Event::Instances { count, memory } => self.add([0, count, memory]),
+            Event::Instances { count, memory } => self.add([0, count, memory, 0]),
         }
     }
 

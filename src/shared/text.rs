@@ -47,6 +47,18 @@ impl HostMetric {
             ),
             Self::Instances => ("proxy_wasm_instances", "The plugin's VMs, in all workers."),
             Self::Memory => ("proxy_wasm_memory_bytes", "Linear memory of these VMs."),
+            Self::BackedOff => (
+                "proxy_wasm_backed_off",
+                "Workers that do not run the plugin for a while, as it has crashed too often.",
+            ),
+            Self::Rejected => (
+                "proxy_wasm_rejected_total",
+                "Callbacks that were not run because of that.",
+            ),
+            Self::Renewals => (
+                "proxy_wasm_renewals_total",
+                "VMs that were given up because they had grown too large.",
+            ),
         };
         Name::Host { name, help }
     }
@@ -54,7 +66,7 @@ impl HostMetric {
     fn is_gauge(self) -> bool {
         matches!(
             self,
-            Self::OutstandingCalls | Self::Instances | Self::Memory
+            Self::OutstandingCalls | Self::Instances | Self::Memory | Self::BackedOff
         )
     }
 }

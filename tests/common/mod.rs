@@ -14,6 +14,7 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use guest::plugin_text;
 pub use host::{Log, TestHost, has_items, run_queues};
 pub use proxy::{CALL_AND_PAUSE, GO_ON, PAUSE, Proxy, resume};
+use resty_proxy_wasm::abi::vm::Bounds;
 use resty_proxy_wasm::abi::vm::VmState;
 use resty_proxy_wasm::engine::Engine;
 #[cfg(feature = "wasmedge")]
@@ -63,7 +64,16 @@ pub fn load_with(text: &str, options: Options) -> (Result<Rc<Plugin>, Error>, Rc
 }
 
 pub fn load(changed: &[(char, &str)]) -> (Rc<Plugin>, Rc<Log>) {
-    let (plugin, log) = load_with(&plugin_text(changed), Options::default());
+    // What these plugins do is told by their log.
+    let bounds = Bounds {
+        records: u32::MAX,
+        ..Bounds::default()
+    };
+    let options = Options {
+        bounds,
+        ..Options::default()
+    };
+    let (plugin, log) = load_with(&plugin_text(changed), options);
     (plugin.unwrap_or_else(|e| panic!("{e}")), log)
 }
 

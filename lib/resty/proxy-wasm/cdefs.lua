@@ -77,6 +77,7 @@ int proxy_wasm_plugin_info(const struct ProxyWasmPlugin *plugin, struct ProxyWas
 int proxy_wasm_context_new(const struct ProxyWasmPlugin *plugin, const char *config, size_t config_len, struct ProxyWasmContext **context);
 void proxy_wasm_context_free(struct ProxyWasmContext *context);
 int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
+size_t proxy_wasm_context_body_limit(const struct ProxyWasmContext *context);
 
 int proxy_wasm_stream_request_headers(const struct ProxyWasmContext *context, void *r, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);

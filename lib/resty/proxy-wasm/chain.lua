@@ -16,6 +16,7 @@ local bit = require "bit"
 local base = require "resty.core.base"
 local background = require "resty.proxy-wasm.background"
 local cdefs = require "resty.proxy-wasm.cdefs"
+local options = require "resty.proxy-wasm.options"
 local outcomes = require "resty.proxy-wasm.outcome"
 local response_headers = require "resty.proxy-wasm.response_headers"
 
@@ -30,6 +31,7 @@ local io_open = io.open
 local ngx = ngx
 local pairs = pairs
 local setmetatable = setmetatable
+local tonumber = tonumber
 local tostring = tostring
 local type = type
 local error = error
@@ -46,10 +48,10 @@ local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
 local OUTCOME_PAUSED = cdefs.OUTCOME_PAUSED
 local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
 
-local OPTIONS = {
-    name = "string", path = "string", root_id = "string", vm_config = "string",
-    vm_id = "string", env = "table", fail = "string",
-}
+local PAYLOAD_TOO_LARGE = 413
+
+local STRINGS = options.STRINGS
+local FIELDS = { name = "string", path = "string", env = "table", fail = "string" }
 
 
 local outcome = outcomes.outcome
@@ -69,7 +71,7 @@ local function check(i, spec)
     end
 
     for name, value in pairs(spec) do
-        local expected = OPTIONS[name]
+        local expected = STRINGS[name] and "string" or FIELDS[name]
 
         if name == "conf" then
             if type(value) ~= "string" and type(value) ~= "table" then
@@ -99,8 +101,7 @@ end
 -- Loads the plugins and configures each.
 --
 -- For each: path; conf, a string, or a table that becomes JSON; name, by default the file's name without its ending; fail, what happens
--- to a request when the plugin fails: "closed" (the default) ends it with 500, "open" lets it go on; root_id, vm_config, vm_id, env
--- as for load().
+-- to a request when the plugin fails: "closed" (the default) ends it with 500, "open" lets it go on; and the options of load().
 --
 -- Returns the chain, or nil and an error that names the plugin.
 function _M.new(specs, load, configure)
@@ -123,12 +124,12 @@ function _M.new(specs, load, configure)
             end
         end
 
-        local plugin, err = load(name, spec.path, {
-            root_id = spec.root_id,
-            vm_config = spec.vm_config,
-            vm_id = spec.vm_id,
-            env = spec.env,
-        })
+        local opts = { env = spec.env }
+        for option in pairs(STRINGS) do
+            opts[option] = spec[option]
+        end
+
+        local plugin, err = load(name, spec.path, opts)
         if not plugin then
             return nil, "plugin " .. name .. ": " .. err
         end
@@ -147,6 +148,7 @@ function _M.new(specs, load, configure)
             context = context,
             fail_open = spec.fail == "open",
             reads_body = band(flags, HAS_REQUEST_BODY) ~= 0,
+            body_limit = tonumber(lib.proxy_wasm_context_body_limit(context)),
             filters_body = filters_body,
         }
         self.filters_headers = self.filters_headers or filters_headers
@@ -171,7 +173,8 @@ local function fails(plugin)
 end
 
 
-local function read_body()
+-- The request's body. Does not return where it is longer than that many bytes.
+local function read_body(r, limit)
     ngx.req.read_body()
 
     local body = ngx.req.get_body_data()
@@ -190,6 +193,15 @@ local function read_body()
         return nil
     end
 
+    local size = file:seek("end")
+    if size > limit then
+        file:close()
+        ngx.log(ngx.ERR, "proxy-wasm: a body of ", size, " bytes, more than ", limit, " (wasm_body_buffer_size)")
+        lib.proxy_wasm_request_bypass(r)
+        return ngx.exit(PAYLOAD_TOO_LARGE)
+    end
+
+    file:seek("set")
     body = file:read("*a")
     file:close()
 
@@ -223,7 +235,7 @@ local function run_bodies(self, r, first, last)
 
     for i = first, last do
         if self[i].reads_body then
-            body = body or read_body()
+            body = body or read_body(r, self[i].body_limit)
             if not body then
                 return
             end

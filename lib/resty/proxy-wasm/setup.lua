@@ -23,6 +23,14 @@ local DIRECTIVES = {
     wasmedge_aot = "wasmedge_aot",
     memory_limit = "wasm_memory_limit",
     deadline = "wasm_deadline",
+    start_deadline = "wasm_start_deadline",
+    memory_renew = "wasm_memory_renew",
+    instance_limit = "wasm_instance_limit",
+    stream_limit = "wasm_stream_limit",
+    body_buffer_size = "wasm_body_buffer_size",
+    log_limit = "wasm_log_limit",
+    crash_limit = "wasm_crash_limit",
+    crash_window = "wasm_crash_window",
     shm_size = "wasm_shm_size",
     shm_policy = "wasm_shm_policy",
     pause_timeout = "wasm_pause_timeout",
@@ -42,8 +50,16 @@ local DIRECTIVES = {
 -- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
 -- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
 -- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
--- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s). To start and to be configured a
--- plugin has 10s, or as long as that if it is more.
+-- opts.memory_renew: from which size of its linear memory on an instance is renewed when it is idle, as the directive wasm_memory_renew: "128m" (never).
+-- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s).
+-- opts.start_deadline: how long a plugin may take to start, and to be configured, as the directive wasm_start_deadline: "5s" (10s, or the deadline
+-- if that is more).
+-- opts.instance_limit: how many instances of plugins a worker may have, as the directive wasm_instance_limit: "100" (1024).
+-- opts.stream_limit: how many requests an instance may work on, as the directive wasm_stream_limit: "1000" (65536).
+-- opts.body_buffer_size: how much of a body a plugin may hold back, as the directive wasm_body_buffer_size: "1m" (16m).
+-- opts.log_limit: how many records a second a plugin may write to the log of a worker, as the directive wasm_log_limit: "100" (1000).
+-- opts.crash_limit, opts.crash_window: how many crashes in what time are forgiven before a plugin is not run for a while, as the directives
+-- wasm_crash_limit and wasm_crash_window: "3" or "off" (10), "5m" (60s).
 -- opts.shm_size: how much memory workers share for data, queues and metrics, as the directive wasm_shm_size: "64m" (16m). It counts in
 -- init_by_lua* only.
 -- opts.shm_policy: what is done when data does not fit, as the directive wasm_shm_policy: "lru" (what has not been used for longest goes)

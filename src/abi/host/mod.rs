@@ -160,6 +160,12 @@ pub enum Event {
     Deadline,
     /// A VM has been started in the place of one that trapped.
     Restart,
+    /// The plugin has crashed too often and is not run for a while, or is run again.
+    BackOff { begins: bool },
+    /// A callback was not run because of that.
+    Rejected,
+    /// A VM that had grown too large was given up.
+    Renewal,
     /// A call goes out.
     CallBegun,
     /// A call is over. `failed`: the other side has not answered it.

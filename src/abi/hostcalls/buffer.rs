@@ -1,6 +1,6 @@
 use super::Answer;
 use crate::abi::guest::Vm;
-use crate::abi::types::{BufferType, Status};
+use crate::abi::types::{BufferType, LogLevel, Status};
 use crate::abi::vm::VmState;
 
 /// `proxy_get_buffer_bytes` (all versions).
@@ -65,8 +65,9 @@ pub fn proxy_get_buffer_status(
 
 /// `proxy_set_buffer_bytes` (all versions).
 ///
-/// Replaces `size` bytes at `start`; a start past the end appends. `BadArgument` for an unknown buffer or one that cannot be
-/// written, `NotFound` for one that is not there now, `InvalidMemoryAccess` for a value outside memory.
+/// Replaces `size` bytes at `start`; a start past the end appends. `BadArgument` for an unknown buffer, one that cannot be
+/// written, or one that would become longer than bodies may be; `NotFound` for one that is not there now, `InvalidMemoryAccess` for a
+/// value outside memory.
 pub fn proxy_set_buffer_bytes(
     vm: &mut Vm<'_>,
     buffer_id: u32,
@@ -77,6 +78,7 @@ pub fn proxy_set_buffer_bytes(
 ) -> Answer {
     let buffer = BufferType::try_from(buffer_id)?;
     let (value, state) = vm.read_with_state(value_data, value_size)?;
+    let limit = state.plugin.bounds.body;
     let context = state.stream_mut();
     let body = match buffer {
         BufferType::HttpRequestBody => context.map(|c| &mut c.request_body),
@@ -89,11 +91,17 @@ pub fn proxy_set_buffer_bytes(
         | BufferType::PluginConfiguration
         | BufferType::ForeignFunctionArguments => return Err(Status::BadArgument.into()),
     };
-    if body.is_some_and(|body| body.replace(start, size, value)) {
-        Ok(())
-    } else {
-        Err(Status::NotFound.into())
+    let Some(body) = body.filter(|body| body.get().is_some()) else {
+        return Err(Status::NotFound.into());
+    };
+    let new = body.len_with(start, size, value.len());
+    if new > limit && new > body.len() {
+        let text = format!("proxy_set_buffer_bytes: a body of {new} bytes, {limit} are allowed");
+        state.log(LogLevel::Warn, text.as_bytes());
+        return Err(Status::BadArgument.into());
     }
+    body.replace(start, size, value);
+    Ok(())
 }
 
 fn find(state: &VmState, buffer: BufferType) -> Result<&[u8], Status> {

@@ -1,6 +1,6 @@
 use super::Answer;
 use crate::abi::guest::Vm;
-use crate::abi::header_map::find;
+use crate::abi::header_map::{find, writable};
 use crate::abi::types::{AbiVersion, Status};
 use crate::abi::wire;
 
@@ -56,8 +56,10 @@ pub fn proxy_set_header_map_pairs(
     serialized_pairs_size: u32,
 ) -> Answer {
     let (bytes, state) = vm.read_with_state(serialized_pairs_data, serialized_pairs_size)?;
-    let (stream, map) = find(state, map_id)?.writable()?;
+    // Unknown maps are refused first, whatever is to be written.
+    find(state, map_id)?;
     let headers = wire::decode(bytes).map_err(|_| Status::InvalidMemoryAccess)?;
+    let (stream, map) = writable(state, map_id, headers.len(), bytes.len())?;
     Ok(stream.set_headers(map, &headers)?)
 }
 
@@ -98,7 +100,7 @@ pub fn proxy_add_header_map_value(
 ) -> Answer {
     let (key, value, state) =
         vm.read2_with_state((key_data, key_size), (value_data, value_size))?;
-    let (stream, map) = find(state, map_id)?.writable()?;
+    let (stream, map) = writable(state, map_id, 1, key.len() + value.len())?;
     Ok(stream.add_header(map, key, value)?)
 }
 
@@ -115,7 +117,7 @@ pub fn proxy_replace_header_map_value(
 ) -> Answer {
     let (key, value, state) =
         vm.read2_with_state((key_data, key_size), (value_data, value_size))?;
-    let (stream, map) = find(state, map_id)?.writable()?;
+    let (stream, map) = writable(state, map_id, 1, key.len() + value.len())?;
     Ok(stream.replace_header(map, key, value)?)
 }
 
@@ -130,7 +132,7 @@ pub fn proxy_remove_header_map_value(
     key_size: u32,
 ) -> Answer {
     let (key, state) = vm.read_with_state(key_data, key_size)?;
-    let (stream, map) = find(state, map_id)?.writable()?;
+    let (stream, map) = writable(state, map_id, 1, key.len())?;
     Ok(stream.remove_header(map, key)?)
 }
 

@@ -30,7 +30,7 @@ pub fn proxy_get_property(
 /// `proxy_set_property` (all versions).
 ///
 /// A path that the proxy has no property for is kept with the request for this plugin alone. `NotFound` for a property that
-/// cannot be written, and outside a request; `InvalidMemoryAccess` for a pointer outside memory.
+/// cannot be written, where too much was changed, and outside a request; `InvalidMemoryAccess` for a pointer outside memory.
 pub fn proxy_set_property(
     vm: &mut Vm<'_>,
     path_data: u32,
@@ -45,15 +45,21 @@ pub fn proxy_set_property(
         return Err(Status::NotFound.into());
     }
     let context = state.stream_mut().ok_or(Status::NotFound)?;
+    let bytes = path.len() + value.len();
+    if context.changes.add(1, bytes).is_err() {
+        return Err(Status::NotFound.into());
+    }
     match context.stream.set_property(path, value) {
         Err(PropertyError::Unknown) => {
+            // What the plugin keeps for itself has a limit of its own.
+            context.changes.undo(bytes);
             let kept: usize = context
                 .properties
                 .iter()
                 .filter(|(key, _)| key.as_slice() != path)
                 .map(|(key, value)| key.len() + value.len())
                 .sum();
-            if kept + path.len() + value.len() > MAX_KEPT {
+            if kept + bytes > MAX_KEPT {
                 return Err(Status::NotFound.into());
             }
             context.properties.insert(path.to_vec(), value.to_vec());

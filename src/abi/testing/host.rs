@@ -28,6 +28,8 @@ pub struct FakeHost {
     pub refuses: Cell<Option<CallError>>,
     /// The calls that were begun, and what was done with them, as text.
     pub calls: RefCell<Vec<String>>,
+    /// The time, in nanoseconds.
+    pub time: Cell<u64>,
     /// What was counted.
     pub events: RefCell<Vec<Event>>,
     queues: RefCell<Vec<Queue>>,
@@ -44,6 +46,7 @@ impl Default for FakeHost {
             full: Cell::new(false),
             refuses: Cell::new(None),
             calls: RefCell::default(),
+            time: Cell::new(0),
             events: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::default(),
@@ -254,11 +257,11 @@ impl Host for FakeHost {
     }
 
     fn now(&self) -> u64 {
-        0
+        self.time.get()
     }
 
-    fn since(&self, _then: u64) -> u64 {
-        0
+    fn since(&self, then: u64) -> u64 {
+        self.time.get() - then
     }
 
     fn note(&self, event: Event) {

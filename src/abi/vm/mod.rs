@@ -1,6 +1,7 @@
 //! The state of one VM instance, as hostcalls see it.
 
 mod calls;
+mod rate;
 
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use super::host::Host;
 use super::log;
 use super::types::{AbiVersion, LogLevel};
 use crate::engine::Func;
+use rate::{Rate, Verdict};
 
 /// The callback that is running, for the hostcalls whose answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,27 @@ pub enum Phase {
     Background,
 }
 
+/// What is kept for one VM at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Contexts of requests.
+    pub streams: usize,
+    /// Bytes of a body that the plugin holds back, or makes.
+    pub body: usize,
+    /// Records a second in the log.
+    pub records: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            streams: 65536,
+            body: 16 << 20,
+            records: 1000,
+        }
+    }
+}
+
 /// What is known of a plugin before its VM starts.
 #[derive(Debug)]
 pub struct PluginInfo {
@@ -38,6 +61,7 @@ pub struct PluginInfo {
     /// `NAME=value` pairs for WASI.
     pub env: Vec<(String, String)>,
     pub abi: AbiVersion,
+    pub bounds: Bounds,
 }
 
 /// What a plugin prints to.
@@ -96,6 +120,8 @@ pub struct VmState {
     pub foreign_arguments: Vec<u8>,
     /// What is shared had no room for what the plugin last gave it.
     full: bool,
+    /// Of what it writes to the log.
+    rate: Rate,
     pub(super) scratch: Vec<u8>,
     /// What was printed and has no newline yet, by [`Output`].
     unfinished: [Vec<u8>; 2],
@@ -119,6 +145,7 @@ impl VmState {
             done_called: false,
             foreign_arguments: Vec::new(),
             full: false,
+            rate: Rate::default(),
             scratch: Vec::new(),
             unfinished: [const { Vec::new() }; 2],
         }
@@ -158,15 +185,44 @@ impl VmState {
         }
     }
 
-    /// Writes to the proxy's log under the plugin's name, with the current request as context where there is one.
+    /// Writes to the proxy's log under the plugin's name, with the current request as context where there is one. What a plugin causes
+    /// to be written beyond its rate is dropped.
     pub fn log(&self, level: LogLevel, message: &[u8]) {
         if level < self.log_level() {
             return;
         }
-        log::records(&self.plugin.name, message, |record| match self.stream() {
+        let limit = self.plugin.bounds.records;
+        log::records(&self.plugin.name, message, |record| {
+            match self.rate.count(limit, &*self.host) {
+                Verdict::Write => self.write(level, record),
+                Verdict::Drop => {}
+                Verdict::First => self.report(
+                    LogLevel::Warn,
+                    &format!("writes more than {limit} records a second, what is more is dropped"),
+                ),
+                Verdict::After(dropped) => {
+                    let text = format!("{dropped} records were dropped");
+                    self.report(LogLevel::Warn, &text);
+                    self.write(level, record);
+                }
+            }
+        });
+    }
+
+    /// As [`VmState::log`], for what is said of the plugin and always has to be.
+    pub fn report(&self, level: LogLevel, message: &str) {
+        if level >= self.log_level() {
+            log::records(&self.plugin.name, message.as_bytes(), |record| {
+                self.write(level, record);
+            });
+        }
+    }
+
+    fn write(&self, level: LogLevel, record: &[u8]) {
+        match self.stream() {
             Some(context) => context.stream.log(level, record),
             None => self.host.log(level, record),
-        });
+        }
     }
 
     /// What is shared has taken what a hostcall gave it, or had no room for it. The log is told of each change from one to the other.

@@ -27,6 +27,22 @@ pub enum Directive {
     MemoryLimit,
     /// `wasm_deadline`
     Deadline,
+    /// `wasm_start_deadline`
+    StartDeadline,
+    /// `wasm_memory_renew`
+    MemoryRenew,
+    /// `wasm_instance_limit`
+    InstanceLimit,
+    /// `wasm_stream_limit`
+    StreamLimit,
+    /// `wasm_body_buffer_size`
+    BodyBufferSize,
+    /// `wasm_log_limit`
+    LogLimit,
+    /// `wasm_crash_limit`
+    CrashLimit,
+    /// `wasm_crash_window`
+    CrashWindow,
     /// `wasm_shm_size`
     ShmSize,
     /// `wasm_shm_policy`
@@ -53,11 +69,19 @@ pub enum Directive {
 
 impl Directive {
     /// All, each at its own place.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
         Self::Vm,
         Self::Aot,
         Self::MemoryLimit,
         Self::Deadline,
+        Self::StartDeadline,
+        Self::MemoryRenew,
+        Self::InstanceLimit,
+        Self::StreamLimit,
+        Self::BodyBufferSize,
+        Self::LogLimit,
+        Self::CrashLimit,
+        Self::CrashWindow,
         Self::ShmSize,
         Self::ShmPolicy,
         Self::PauseTimeout,
@@ -78,6 +102,14 @@ impl Directive {
             Self::Aot => c"wasmedge_aot",
             Self::MemoryLimit => c"wasm_memory_limit",
             Self::Deadline => c"wasm_deadline",
+            Self::StartDeadline => c"wasm_start_deadline",
+            Self::MemoryRenew => c"wasm_memory_renew",
+            Self::InstanceLimit => c"wasm_instance_limit",
+            Self::StreamLimit => c"wasm_stream_limit",
+            Self::BodyBufferSize => c"wasm_body_buffer_size",
+            Self::LogLimit => c"wasm_log_limit",
+            Self::CrashLimit => c"wasm_crash_limit",
+            Self::CrashWindow => c"wasm_crash_window",
             Self::ShmSize => c"wasm_shm_size",
             Self::ShmPolicy => c"wasm_shm_policy",
             Self::PauseTimeout => c"wasm_pause_timeout",

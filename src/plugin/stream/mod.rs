@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Error, PluginContext, Vm};
 use crate::abi::contexts::{ContextKind, StreamContext};
-use crate::abi::host::{Event, HeaderMap, HttpStream};
+use crate::abi::host::{Event, HeaderMap, HttpStream, LocalResponse};
 use crate::abi::log;
 use crate::abi::types::{AbiVersion, LogLevel};
 use crate::abi::vm::Phase;
@@ -35,7 +35,11 @@ pub struct Stream {
     last: Cell<Last>,
     wait: Cell<Option<Duration>>,
     reported: Cell<bool>,
+    /// The plugin sees no more of the response's body.
+    deaf: Cell<bool>,
 }
+
+const PAYLOAD_TOO_LARGE: u32 = 413;
 
 /// A body, or a chunk of it, that the plugin was shown.
 #[derive(Clone, Copy)]
@@ -61,13 +65,14 @@ impl Stream {
     /// A callback trapped or refused.
     pub fn new(context: Rc<PluginContext>, http: Rc<dyn HttpStream>) -> Result<Self, Error> {
         let (vm, root_id) = context.bind()?;
-        let id = vm.with_state(|state| {
-            state.host.note(Event::Request);
-            let context = StreamContext::new(root_id, Rc::clone(&http));
-            state
-                .contexts
-                .insert(ContextKind::Stream(Box::new(context)))
-        })?;
+        vm.with_state(|state| state.host.note(Event::Request))?;
+        let id = vm
+            .add_stream(StreamContext::new(root_id, Rc::clone(&http)))
+            .inspect_err(|error| {
+                if let Error::TooManyStreams { is_first: true, .. } = error {
+                    context.plugin().log(LogLevel::Error, &error.to_string());
+                }
+            })?;
         let stream = Self {
             context,
             vm,
@@ -80,6 +85,7 @@ impl Stream {
             }),
             wait: Cell::new(None),
             reported: Cell::new(false),
+            deaf: Cell::new(false),
         };
         stream.run(
             "proxy_on_context_create",
@@ -218,6 +224,12 @@ impl Stream {
                 &format!("context {} was not deleted: {error}", self.id),
             );
         }
+        let plugin = self.context.plugin();
+        if let Some(mark) = plugin.limits.renew
+            && self.vm.is_to_be_renewed(mark)
+        {
+            plugin.renew();
+        }
     }
 
     fn on_body(
@@ -239,17 +251,24 @@ impl Stream {
                 Phase::ResponseBody,
             ),
         };
-        if func.is_none() {
+        if func.is_none() || side == Side::Response && self.deaf.get() {
             return Ok(None);
         }
         // What an earlier callback asked for has been done: only this one's word counts.
         self.take_continue(side)?;
+        let limit = self.context.plugin().info().bounds.body;
         let size = self.with_body(side, |body| {
+            let held = body.len();
             if let Some(chunk) = chunk {
                 body.push(chunk);
             }
-            body.len() as u32
+            // What does not wait is the proxy's to limit.
+            let is_too_large = body.len() > limit && (held > 0 || side == Side::Request);
+            (!is_too_large).then_some(body.len() as u32)
         })?;
+        let Some(size) = size else {
+            return self.refuse_body(side, limit, out);
+        };
         let value = match self.run(
             name,
             func,
@@ -280,6 +299,37 @@ impl Stream {
             taken,
         };
         Ok(Some((action, shown)))
+    }
+
+    /// The body is larger than the plugin may hold back. A request is answered so; of a response goes on what there is, as its headers
+    /// have been sent.
+    fn refuse_body(
+        &self,
+        side: Side,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<(Action, Shown)>, Error> {
+        let result = match side {
+            Side::Request => {
+                self.with_body(side, |body| {
+                    body.pass();
+                    body.withdraw();
+                })?;
+                self.http.send_local_response(LocalResponse {
+                    status: PAYLOAD_TOO_LARGE,
+                    grpc_status: -1,
+                    ..LocalResponse::default()
+                });
+                Ok(None)
+            }
+            Side::Response => {
+                self.with_body(side, |body| body.take_into(out))?;
+                self.deaf.set(true);
+                Err(Error::BodyTooLarge { limit })
+            }
+        };
+        self.log(LogLevel::Error, &Error::BodyTooLarge { limit }.to_string());
+        result
     }
 
     /// What goes on of a body that was shown, where nothing waits any more.

@@ -166,11 +166,17 @@ fn what_the_host_counts() {
             count: -1,
             memory: -400,
         },
+        Event::BackOff { begins: true },
+        Event::Rejected,
+        Event::Rejected,
+        Event::BackOff { begins: false },
+        Event::BackOff { begins: true },
+        Event::Renewal,
     ] {
         plugin.note(event);
     }
     let found = HostMetric::ALL.map(|metric| host(&store, metric));
-    assert_eq!(found, [1, 2, 2, 1, 1, 3, 1, 1, 1, 600]);
+    assert_eq!(found, [1, 2, 2, 1, 1, 3, 1, 1, 1, 600, 1, 2, 1]);
     check(&store);
 }
 

@@ -35,6 +35,15 @@ proxy_wasm_instances{plugin="b"} 2
 # TYPE proxy_wasm_memory_bytes gauge
 proxy_wasm_memory_bytes{plugin="a"} 65536
 proxy_wasm_memory_bytes{plugin="b"} 65536
+# TYPE proxy_wasm_backed_off gauge
+proxy_wasm_backed_off{plugin="a"} 0
+proxy_wasm_backed_off{plugin="b"} 0
+# TYPE proxy_wasm_rejected_total counter
+proxy_wasm_rejected_total{plugin="a"} 0
+proxy_wasm_rejected_total{plugin="b"} 0
+# TYPE proxy_wasm_renewals_total counter
+proxy_wasm_renewals_total{plugin="a"} 0
+proxy_wasm_renewals_total{plugin="b"} 0
 # TYPE proxy_wasm_shm_size_bytes gauge
 proxy_wasm_shm_size_bytes 1048576
 # TYPE proxy_wasm_shm_used_bytes gauge
