@@ -11,7 +11,8 @@ use resty_proxy_wasm::engine::clock;
 use resty_proxy_wasm::engine::wasmedge::{AheadOfTime, WasmEdge};
 use resty_proxy_wasm::engine::wasmtime::Wasmtime;
 use resty_proxy_wasm::engine::{
-    Engine, Error, ExportKind, Func, FuncType, Guest, HostFunc, Instance, Limits, Trap, ValType,
+    Engine, Error, ExportKind, Func, FuncType, Guest, HostFunc, Instance, Limits, TABLE_ELEMENTS,
+    Trap, ValType,
 };
 
 /// What host functions leave behind: the arguments of each call.
@@ -552,6 +553,42 @@ fn memory_has_a_limit() {
                 .instantiate(State::default(), pages(1 << 16))
                 .is_ok()
         );
+    });
+}
+
+/// All tables of an instance together have a limit: growing past it fails, starting with more too.
+#[test]
+fn tables_have_a_limit() {
+    on_each_engine(|engine| {
+        let limit = TABLE_ELEMENTS;
+        let instantiate = |text: &str| {
+            let module = engine.compile(text.as_bytes()).unwrap();
+            let template = module
+                .link(vec![])
+                .unwrap_or_else(|error| panic!("{error}"));
+            template.instantiate(State::default(), Limits::default())
+        };
+        let first = limit / 2;
+        let mut instance = instantiate(&format!(
+            r#"(module (table $a {first} funcref) (table $b 0 funcref)
+                (func (export "a") (param i32) (result i32) (table.grow $a (ref.null func) (local.get 0)))
+                (func (export "b") (param i32) (result i32) (table.grow $b (ref.null func) (local.get 0))))"#
+        ))
+        .unwrap();
+        let failed = u64::from(u32::MAX);
+        assert_eq!(call(&mut instance, "a", &[limit]).unwrap(), failed);
+        assert_eq!(call(&mut instance, "a", &[limit / 4]).unwrap(), first);
+        assert_eq!(call(&mut instance, "b", &[limit / 2]).unwrap(), failed);
+        assert_eq!(call(&mut instance, "b", &[limit / 4]).unwrap(), 0);
+        assert_eq!(call(&mut instance, "a", &[1]).unwrap(), failed);
+        assert_eq!(call(&mut instance, "b", &[1]).unwrap(), failed);
+
+        let more = limit + 1;
+        let trap = instantiate(&format!("(module (table {more} funcref))"))
+            .map(|_| ())
+            .unwrap_err();
+        let want = format!("table minimum size of {more} elements exceeds table limits");
+        assert!(trap.message.contains(&want), "{trap}");
     });
 }
 

@@ -141,13 +141,15 @@ pub trait Instance<S>: Guest<S> {
     fn func(&mut self, name: &str) -> Option<Func>;
 }
 
+/// The most elements that all tables of an instance may have. A guest that asks for more is told that there are none; one that starts with
+/// more does not.
+pub const TABLE_ELEMENTS: u64 = 1 << 20;
+
 /// What an instance may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of linear memory. A guest that asks for more is told that there is none; one that starts with more does not.
     pub memory: u64,
-    /// Elements of all tables, in the same way.
-    pub elements: u64,
     /// How long making it, with the module's start section, may take, where the [`clock`] runs; and each call until
     /// [`Instance::allow`] says otherwise.
     pub time: Duration,
@@ -157,7 +159,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 256 << 20,
-            elements: 1 << 20,
             time: Duration::from_secs(10),
         }
     }

@@ -26,7 +26,7 @@ use self::api::{
 use self::prepare::Names;
 use super::{
     Engine, Error, Export, ExportKind, FuncType, HostFunc, Import, Instance, Limits, Module,
-    Template, Trap, ValType,
+    TABLE_ELEMENTS, Template, Trap, ValType,
 };
 
 /// What a guest may use of the native stack, counted as [`prepare`] does: half of what the thread has, or this.
@@ -153,6 +153,7 @@ impl<S: 'static> Engine<S> for WasmEdge {
                 is_compiled,
                 exports: prepared.exports,
                 memory_pages: prepared.memory_pages,
+                table_elements: prepared.table_elements,
                 names: prepared.names,
             }),
             imports: prepared.imports,
@@ -179,6 +180,8 @@ struct Code {
     exports: Vec<Export>,
     /// What its memory starts with.
     memory_pages: u64,
+    /// What its tables start with.
+    table_elements: u64,
     /// The exports that were added.
     names: Names,
 }
@@ -291,6 +294,12 @@ impl<S: 'static> Template<S> for Linked<S> {
             return Err(Trap::new(format!(
                 "memory minimum size of {} pages exceeds memory limits",
                 self.0.code.memory_pages
+            )));
+        }
+        if self.0.code.table_elements > TABLE_ELEMENTS {
+            return Err(Trap::new(format!(
+                "table minimum size of {} elements exceeds table limits",
+                self.0.code.table_elements
             )));
         }
         Ok(Box::new(instance::Running::new(

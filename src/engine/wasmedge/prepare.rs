@@ -30,6 +30,8 @@ pub struct Prepared {
     pub exports: Vec<Export>,
     /// How many pages of 64 KiB its memory starts with.
     pub memory_pages: u64,
+    /// How many elements its tables start with.
+    pub table_elements: u64,
     /// How what was added is exported.
     pub names: Names,
 }
@@ -72,6 +74,7 @@ pub fn prepare(bytes: &[u8], stack: u32) -> Result<Prepared, Error> {
         imports: survey.imports,
         exports: survey.exports,
         memory_pages: survey.memory_pages,
+        table_elements: survey.table_elements,
         names,
     })
 }

@@ -2,7 +2,7 @@
 
 use wasmtime as wt;
 
-use crate::engine::Limits;
+use crate::engine::{Limits, TABLE_ELEMENTS};
 
 /// Counts what an instance has.
 pub struct Limiter {
@@ -51,7 +51,7 @@ impl Limiter {
     pub fn new(limits: Limits) -> Self {
         Self {
             memory: Count::new(limits.memory),
-            elements: Count::new(limits.elements),
+            elements: Count::new(TABLE_ELEMENTS),
         }
     }
 }

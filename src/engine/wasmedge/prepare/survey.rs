@@ -24,6 +24,9 @@ pub struct Survey<'a> {
     pub exports: Vec<Export>,
     /// What the module's own memory starts with.
     pub memory_pages: u64,
+    /// How many tables it has, and elements that they start with.
+    pub tables: u64,
+    pub table_elements: u64,
     pub types: u32,
     /// Imported ones and the module's own.
     pub functions: u32,
@@ -124,6 +127,12 @@ impl<'a> Survey<'a> {
             Payload::MemorySection(section) => {
                 for memory in section {
                     self.memory_pages = memory?.initial;
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    self.tables += 1;
+                    self.table_elements += table?.ty.initial;
                 }
             }
             Payload::GlobalSection(section) => {

@@ -9,6 +9,7 @@ use wasmparser as wp;
 
 use super::survey::{Body, Edit, Imported, Survey};
 use super::{IMPORTS, Names, cost};
+use crate::engine::TABLE_ELEMENTS;
 
 struct Writer<'a> {
     survey: &'a Survey<'a>,
@@ -84,6 +85,24 @@ impl Reencode for Writer<'_> {
 
     fn external_index(&mut self, _: wp::ExternalKind, index: u32) -> Written<u32> {
         Ok(index)
+    }
+
+    /// WasmEdge has no limit for tables: each may have its share of what they may grow by.
+    fn table_type(&mut self, ty: wp::TableType) -> Written<we::TableType> {
+        let Survey {
+            tables,
+            table_elements,
+            ..
+        } = *self.survey;
+        let share = TABLE_ELEMENTS.saturating_sub(table_elements) / tables.max(1);
+        let most = ty.initial + share;
+        utils::table_type(
+            self,
+            wp::TableType {
+                maximum: Some(ty.maximum.map_or(most, |maximum| maximum.min(most))),
+                ..ty
+            },
+        )
     }
 
     /// Started with nothing: the host calls the start function, when it has what it needs to end it.
