@@ -241,6 +241,14 @@ int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 // `context` came from `proxy_wasm_context_new`.
 size_t proxy_wasm_context_body_limit(const struct ProxyWasmContext *context);
 
+// Whether a caller with these declarations of the C ABI, `len` bytes of C, belongs to this library.
+//
+// Returns 1 or 0.
+//
+// # Safety
+// `declarations` points at `len` bytes.
+int proxy_wasm_abi_fits(const char *declarations, size_t len);
+
 // Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
 //
 // `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.

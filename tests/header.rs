@@ -91,10 +91,10 @@ fn the_header_is_what_the_source_says() {
 fn lua_declares_what_the_header_declares() {
     let lua = read("lib/resty/proxy-wasm/cdefs.lua");
     let cdef = lua
-        .split("ffi.cdef[[")
+        .split("local DECLARATIONS = [[")
         .nth(1)
         .and_then(|rest| rest.split("]]").next())
-        .expect("cdefs.lua has an ffi.cdef");
+        .expect("cdefs.lua has declarations");
     let header = declarations(&read("include/proxy_wasm.h"));
     let declared = declarations(cdef);
     let strange: Vec<_> = declared.difference(&header).collect();

@@ -3,7 +3,7 @@
 use std::os::raw::{c_char, c_int};
 use std::sync::OnceLock;
 
-use super::boundary::{ProxyWasmStr, fail, guard};
+use super::boundary::{ProxyWasmStr, bytes, fail, guard};
 use super::settings;
 use super::settings::said;
 use crate::abi::vm::VmState;
@@ -82,6 +82,25 @@ fn once<T>(
     Ok(cell.get_or_init(|| value))
 }
 
+/// The Lua file that declares the C ABI, as it was when the library was built.
+const DECLARED: &str = include_str!("../../lib/resty/proxy-wasm/cdefs.lua");
+
+/// Whether a caller with these declarations of the C ABI, `len` bytes of C, belongs to this library.
+///
+/// Returns 1 or 0.
+///
+/// # Safety
+/// `declarations` points at `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn proxy_wasm_abi_fits(declarations: *const c_char, len: usize) -> c_int {
+    guard(0, || {
+        // SAFETY: the caller says that they are there.
+        let declarations = unsafe { bytes(declarations, len) };
+        let fits = str::from_utf8(declarations).is_ok_and(|text| DECLARED.contains(text));
+        c_int::from(fits && len > 0)
+    })
+}
+
 /// Finds the functions of nginx and lua-nginx-module that the library works through. To be called before any other, once in each Lua VM.
 ///
 /// `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
@@ -100,8 +119,8 @@ pub unsafe extern "C" fn proxy_wasm_init(
 ) -> c_int {
     guard(-1, || match nginx::symbols() {
         Ok(_) => {
-            nginx::begin_configuration(configuring != 0);
             if configuring != 0 {
+                nginx::begin_configuration();
                 settings::forget();
             }
             0

@@ -4,8 +4,9 @@
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use super::process;
 use super::symbols::{RequestPtr, find, symbols};
 
 /// `ngx_buf_t`: unchanged since nginx 0.8.
@@ -60,19 +61,28 @@ const NGX_ERROR: isize = -1;
 
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static NEXT: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-static INSTALLED: AtomicBool = AtomicBool::new(false);
+/// The configuration that it was put in place for, by the address of its `ngx_cycle`.
+static CYCLE: AtomicUsize = AtomicUsize::new(0);
 
 /// How many responses of this process are to be replaced: with none, which is nearly always, the filter does nothing.
 static REPLACING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the filter is there.
 pub fn is_installed() -> bool {
-    INSTALLED.load(Ordering::Relaxed)
+    process::cycle() == Some(CYCLE.load(Ordering::Relaxed))
 }
 
-/// A Lua VM begins, with a new configuration or without: of a filter that was there before, nginx may know nothing any more.
-pub fn forget() {
-    INSTALLED.store(false, Ordering::Relaxed);
+/// Says which configuration it was put in place for: nginx makes the list of filters anew with each.
+pub fn belongs_to(cycle: usize) {
+    CYCLE.store(cycle, Ordering::Relaxed);
+}
+
+/// A worker begins after nginx has refused a configuration, of which the list of filters may be.
+pub fn doubt() {
+    // SAFETY: nginx exports a variable of this name that holds the first body filter.
+    if top().is_none_or(|top| unsafe { *top } != filter as *mut c_void) {
+        belongs_to(0);
+    }
 }
 
 /// Says what to ask for each response while one is to be replaced.
@@ -92,16 +102,18 @@ pub fn count_replacing(more: bool) {
 /// Puts the filter in front of those that are there. To be called once while nginx reads a configuration, which has made the list of
 /// filters anew.
 pub fn install() {
-    if let Some(top) = find(c"ngx_http_top_body_filter") {
-        let top: *mut *mut c_void = top.cast();
-        // SAFETY: nginx exports a variable of this name that holds the first body filter, and reads it only once the configuration
-        // is complete.
+    if let Some(top) = top() {
+        // SAFETY: nginx reads it only once the configuration is complete.
         unsafe {
             NEXT.store(*top, Ordering::Relaxed);
             *top = filter as *mut c_void;
         }
-        INSTALLED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Where nginx has its first body filter.
+fn top() -> Option<*mut *mut c_void> {
+    find(c"ngx_http_top_body_filter").map(<*mut c_void>::cast)
 }
 
 unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {

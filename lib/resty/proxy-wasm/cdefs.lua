@@ -19,7 +19,7 @@ local LIBRARY = "libresty_proxy_wasm.so"
 local ERRBUF_SIZE = 1024
 
 
-ffi.cdef[[
+local DECLARATIONS = [[
 typedef struct ProxyWasmContext  ProxyWasmContext;
 typedef struct ProxyWasmPlugin  ProxyWasmPlugin;
 
@@ -65,6 +65,7 @@ typedef struct ProxyWasmSharedStats {
     int shared;
 } ProxyWasmSharedStats;
 
+int proxy_wasm_abi_fits(const char *declarations, size_t len);
 int proxy_wasm_init(int configuring, char *errbuf, size_t *errlen);
 int proxy_wasm_setting(const char *name, size_t name_len, const char *word, size_t word_len, char *errbuf, size_t *errlen);
 int proxy_wasm_engine_get(struct ProxyWasmStr *name);
@@ -109,6 +110,8 @@ int proxy_wasm_shared_keys(size_t max, const char *vm_id, size_t vm_id_len, cons
 int proxy_wasm_shared_stats(struct ProxyWasmSharedStats *stats, char *errbuf, size_t *errlen);
 int proxy_wasm_metrics_text(struct ProxyWasmStr *text, char *errbuf, size_t *errlen);
 ]]
+
+ffi.cdef(DECLARATIONS)
 
 
 local _M = {
@@ -196,6 +199,19 @@ end
 
 
 _M.lib = load_library()
+
+
+-- After an update the library that nginx has loaded is the one before until it is restarted.
+local function fits()
+    return _M.lib.proxy_wasm_abi_fits(DECLARATIONS, #DECLARATIONS) == 1
+end
+
+
+local known, same = pcall(fits)
+if not known or not same then
+    fail("these Lua files and the " .. LIBRARY .. " that is loaded are not of the same version: "
+         .. "an update takes a restart of nginx")
+end
 
 if _M.lib.proxy_wasm_init(ngx.get_phase() == "init" and 1 or 0, _M.error_buffer()) ~= 0 then
     fail(_M.error_text())

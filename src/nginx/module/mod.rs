@@ -167,8 +167,10 @@ pub fn set_accept_hook(accepted: fn()) {
 /// Workers are about to be forked: nginx has read what there was to read.
 pub fn about_to_fork() {
     let mut state = STATE.lock();
-    if state.read_beside == process::cycle() {
+    if state.read_beside.is_some() && state.read_beside == process::cycle() {
         state.read_beside = None;
+        // A configuration without the module has no directives.
+        state.chosen = Said::default();
     }
 }
 
@@ -182,12 +184,13 @@ pub fn is_reading() -> bool {
 /// What a directive says in the configuration that is being read, or else in the one that nginx runs with.
 pub fn configured(directive: Directive) -> Option<String> {
     let state = STATE.lock();
-    let said = if state.reading {
-        &state.read
+    if state.reading {
+        state.read[directive as usize].clone()
+    } else if state.read_beside.is_some() && !process::is_worker() {
+        None
     } else {
-        &state.chosen
-    };
-    said[directive as usize].clone()
+        state.chosen[directive as usize].clone()
+    }
 }
 
 const UNSET_INDEX: usize = usize::MAX;
@@ -196,6 +199,9 @@ const HTTP_MAIN_CONF: usize = 0x0200_0000;
 const TAKE1: usize = 0x0000_0002;
 
 const NAME: &CStr = c"ngx_http_proxy_wasm_module";
+
+/// What the library exports, and nothing else does.
+const EXPORT: &CStr = c"proxy_wasm_init";
 
 static HTTP: Shared<NgxHttpModule> = Shared::new(NgxHttpModule {
     preconfiguration: None,
@@ -302,24 +308,43 @@ extern "C" fn construct() {
 
 /// nginx unmaps a module with the configuration that loaded it. Threads and finalizers of this library live longer.
 fn stay_mapped() {
-    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-    let here = construct as extern "C" fn() as *const c_void;
-    // SAFETY: `info` has room for the answer.
-    if unsafe { libc::dladdr(here, info.as_mut_ptr()) } == 0 {
+    let Some(here) = mapped(construct as extern "C" fn() as *const c_void) else {
         return;
-    }
-    // SAFETY: `dladdr` has filled it in, with a name that lasts as long as the library.
+    };
+    // SAFETY: the name lasts as long as the library.
     unsafe {
-        let name = info.assume_init().dli_fname;
         libc::dlopen(
-            name,
+            here.dli_fname,
             libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE,
         );
     }
 }
 
+/// The file that is mapped at an address.
+fn mapped(address: *const c_void) -> Option<libc::Dl_info> {
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: `info` has room for the answer, which is there where it is not 0.
+    unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init()) }
+}
+
+/// The file of another copy of this library, where nginx has loaded one before: that one is who Lua finds.
+fn another_copy() -> Option<String> {
+    let here = mapped(construct as extern "C" fn() as *const c_void)?;
+    let first = mapped(find(EXPORT)?)?;
+    // SAFETY: the name is terminated, and lasts as long as that library.
+    let name = unsafe { CStr::from_ptr(first.dli_fname) };
+    (first.dli_fbase != here.dli_fbase).then(|| name.to_string_lossy().into_owned())
+}
+
 /// A configuration begins (`create_main_conf`).
-extern "C" fn begin(_: *mut NgxConf) -> *mut c_void {
+extern "C" fn begin(conf: *mut NgxConf) -> *mut c_void {
+    if let Some(file) = another_copy() {
+        report(
+            conf,
+            &format!("{file} is loaded already: another takes a restart of nginx"),
+        );
+        return ptr::null_mut();
+    }
     let mut state = STATE.lock();
     state.reading = true;
     state.read = Said::default();
@@ -333,20 +358,26 @@ extern "C" fn complete(_: *mut c_void) -> isize {
     0
 }
 
-/// A Lua VM begins; `configuring` says that it does with a configuration. Where nginx does not know this module, nothing else tells
-/// that one does.
-pub fn begin_configuration(configuring: bool) {
-    body_filter::forget();
+/// nginx reads a configuration, and a Lua VM begins with it. Where nginx does not know this module, nothing else tells that it does.
+pub fn begin_configuration() {
+    // With `lua_code_cache off` each request has a VM of its own, which begins in the same way.
+    if process::is_worker() || body_filter::is_installed() {
+        return;
+    }
     let mut state = STATE.lock();
-    if configuring && !state.reading {
+    if !state.reading {
         state.read_beside = process::cycle();
         drop(state);
         body_filter::install();
+        if let Some(cycle) = process::cycle() {
+            body_filter::belongs_to(cycle);
+        }
     }
 }
 
 /// A configuration was good (`init_module`).
-extern "C" fn accept(_: *mut c_void) -> isize {
+extern "C" fn accept(cycle: *mut c_void) -> isize {
+    body_filter::belongs_to(cycle as usize);
     let accepted = {
         let mut state = STATE.lock();
         state.reading = false;
@@ -363,7 +394,9 @@ extern "C" fn accept(_: *mut c_void) -> isize {
 /// A worker begins (`init_process`). It runs with what was good last, even if the master has met a bad configuration
 /// since.
 extern "C" fn forget(_: *mut c_void) -> isize {
-    STATE.lock().reading = false;
+    if mem::take(&mut STATE.lock().reading) {
+        body_filter::doubt();
+    }
     0
 }
 
