@@ -3,7 +3,8 @@
 use super::attributes::{self, Attribute, Kind, Source};
 use super::encoding::{self, Pairs};
 use super::request::Request;
-use crate::abi::host::{HeaderMap, HttpStream, PropertyError};
+use super::uri;
+use crate::abi::host::{HeaderMap, HttpStream, PropertyError, is_header_value};
 
 /// Appends the value of a property that needs no request. False if there is none.
 pub fn process_property(path: &[u8], value: &mut Vec<u8>) -> bool {
@@ -51,13 +52,27 @@ impl Request {
     pub(super) fn write_property(&self, path: &[u8], value: &[u8]) -> Result<(), PropertyError> {
         let path = trim(path);
         if let Some(name) = variable(path) {
-            match self.raw.set_var(name, value) {
+            match self.write_variable(name, value) {
                 Err(PropertyError::Unknown) => {}
                 known => return known,
             }
         }
         match attributes::find(path) {
             Some(_) => Err(PropertyError::ReadOnly),
+            None => Err(PropertyError::Unknown),
+        }
+    }
+
+    /// The configuration may put a variable into a header, and nginx puts `$args` into a request line: nothing in them may end a line.
+    fn write_variable(&self, name: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        if name.eq_ignore_ascii_case(b"args") {
+            return self.raw.set_var(name, &uri::escape_args(value));
+        }
+        if is_header_value(value) {
+            return self.raw.set_var(name, value);
+        }
+        match self.raw.var(name, |_| ()) {
+            Some(()) => Err(PropertyError::ReadOnly),
             None => Err(PropertyError::Unknown),
         }
     }

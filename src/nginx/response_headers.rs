@@ -6,10 +6,22 @@ use super::request::Request;
 use crate::abi::host::{HeaderError, is_header_name, is_header_value};
 
 const STATUS: &[u8] = b":status";
+const CONTENT_LENGTH: &[u8] = b"content-length";
+const SWITCHING_PROTOCOLS: u32 = 101;
 
 /// nginx writes these itself, from how it will send the response.
 fn is_connection(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"transfer-encoding")
+}
+
+/// The length is that of the body that nginx sends: with another one, the next response of the connection would begin elsewhere.
+fn is_length(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(CONTENT_LENGTH)
+}
+
+/// Whether nginx sends no body with this status.
+fn is_without_body(status: u32) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
 }
 
 fn is_status(name: &[u8]) -> bool {
@@ -134,7 +146,7 @@ impl Request {
         value: Option<&[u8]>,
         replace: bool,
     ) -> Result<(), HeaderError> {
-        if is_connection(name) {
+        if is_connection(name) || is_length(name) && value.is_some() {
             return Ok(());
         }
         self.raw.set_response_header(name, value, replace)?;
@@ -160,10 +172,19 @@ impl Request {
             .ok()
             .filter(|v| v.len() == 3)
             .and_then(|v| v.parse().ok())
-            .filter(|s| (100..=999).contains(s))
             .ok_or(HeaderError::Invalid)?;
-        if self.raw.status() == Some(u32::from(status)) {
+        let present = self.raw.status();
+        if present == Some(u32::from(status)) {
             return Ok(());
+        }
+        // A status below 200 is no answer yet: the body would be taken for it. And nginx goes on to another protocol
+        // whatever the client is told.
+        if status < 200 || present == Some(SWITCHING_PROTOCOLS) {
+            return Err(HeaderError::Invalid);
+        }
+        if present.is_some_and(is_without_body) && !is_without_body(status.into()) {
+            // of a body that does not come
+            self.write_response_header(CONTENT_LENGTH, None, true)?;
         }
         self.raw.set_status(status)
     }

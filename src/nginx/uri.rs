@@ -23,7 +23,7 @@ impl PathChange {
         let (path, args) = split(target);
         Some(Self {
             path: normalize(path, false)?,
-            args: args.map(|a| escape(a, |b| b <= b' ' || b == 0x7f)),
+            args: args.map(escape_args),
         })
     }
 
@@ -31,6 +31,11 @@ impl PathChange {
     pub fn is(&self, uri: &[u8], args: &[u8]) -> bool {
         self.path == uri && self.args.as_deref().unwrap_or_default() == args
     }
+}
+
+/// What `$args` may be set to: nginx sends it as it is.
+pub fn escape_args(args: &[u8]) -> Vec<u8> {
+    escape(args, |b| b <= b' ' || b == 0x7f)
 }
 
 /// Leaves the path and the query of an absolute URI; any other target stays as it is. A URI with an empty path
@@ -215,6 +220,14 @@ mod tests {
         for target in ["", "a", "?x", "http://host/", "/../x"] {
             assert_eq!(change(target), None, "{target}");
         }
+    }
+
+    #[test]
+    fn arguments_stay_in_the_request_line() {
+        assert_eq!(
+            escape_args(b"a=%20&b=c d\r\nx: y\0\x7f\xff"),
+            b"a=%20&b=c%20d%0D%0Ax:%20y%00%7F\xff"
+        );
     }
 
     #[test]

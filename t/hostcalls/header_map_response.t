@@ -339,6 +339,8 @@ on_response_headers remove_header_map_value -> 0
 === TEST 19: a :status that is none is refused and changes nothing
 --- script
 on_response_headers replace_header_map_value 2 :status 99
+on_response_headers replace_header_map_value 2 :status 100
+on_response_headers replace_header_map_value 2 :status 101
 on_response_headers replace_header_map_value 2 :status 1000
 on_response_headers replace_header_map_value 2 :status ""
 on_response_headers replace_header_map_value 2 :status abc
@@ -350,6 +352,8 @@ on_response_headers add_header_map_value 2 :path /x
 --- response_headers
 ! x-evil
 --- log
+on_response_headers replace_header_map_value -> 2
+on_response_headers replace_header_map_value -> 2
 on_response_headers replace_header_map_value -> 2
 on_response_headers replace_header_map_value -> 2
 on_response_headers replace_header_map_value -> 2
@@ -401,6 +405,8 @@ on_response_headers set_header_map_pairs -> 2
 on_response_headers add_header_map_value 2 transfer-encoding gzip
 on_response_headers replace_header_map_value 2 Connection upgrade
 on_response_headers remove_header_map_value 2 transfer-encoding
+on_response_headers replace_header_map_value 2 content-length 3
+on_response_headers get_header_map_value 2 content-length
 --- response_headers
 Transfer-Encoding: chunked
 Connection: close
@@ -410,6 +416,8 @@ hello
 on_response_headers add_header_map_value -> 0
 on_response_headers replace_header_map_value -> 0
 on_response_headers remove_header_map_value -> 0
+on_response_headers replace_header_map_value -> 0
+on_response_headers get_header_map_value -> 1
 
 
 

@@ -149,7 +149,7 @@ on_request_headers send_local_response 1000 "" "x"
 --- error_code: 500
 --- response_body: x
 --- error_log
-proxy_send_local_response: 1000 is no HTTP status, 500 is sent
+proxy_send_local_response: 1000 is no status of a response, 500 is sent
 --- no_error_log
 [crit]
 [alert]
@@ -162,7 +162,7 @@ on_request_headers send_local_response 99 "" "x"
 --- error_code: 500
 --- response_body: x
 --- error_log
-proxy_send_local_response: 99 is no HTTP status, 500 is sent
+proxy_send_local_response: 99 is no status of a response, 500 is sent
 --- no_error_log
 [crit]
 [alert]

@@ -115,12 +115,20 @@ on_log get_property -> 0 "new value"
 
 
 
-=== TEST 6: a variable is set to no bytes, and to any
+=== TEST 6: a variable is set to no bytes, and to any but those that end a line
 --- script
 on_request_headers set_property mine ""
 on_request_headers get_property mine
-on_response_headers set_property mine "a\0b\r\n\xff"
+on_response_headers set_property mine "a\x01 b\t\xff"
 on_response_headers get_property mine
+on_response_headers set_property mine "a\r\nx-evil: 1"
+on_response_headers set_property mine "a\nb"
+on_response_headers set_property mine "a\0b"
+on_response_headers get_property mine
+on_response_headers set_property args "a=b c\r\nd\0"
+on_response_headers get_property args
+on_response_headers set_property not_mine "a\r\n\0b"
+on_response_headers get_property not_mine
 --- location
 set $mine old;
 content_by_lua_block { ngx.say("<", ngx.var.mine, ">") }
@@ -130,7 +138,18 @@ content_by_lua_block { ngx.say("<", ngx.var.mine, ">") }
 on_request_headers set_property -> 0
 on_request_headers get_property -> 0 null
 on_response_headers set_property -> 0
-on_response_headers get_property -> 0 "a\x00b\x0d\x0a\xff"
+on_response_headers get_property -> 0 "a\x01 b\x09\xff"
+proxy_set_property: "mine" cannot be changed
+on_response_headers set_property -> 1
+proxy_set_property: "mine" cannot be changed
+on_response_headers set_property -> 1
+proxy_set_property: "mine" cannot be changed
+on_response_headers set_property -> 1
+on_response_headers get_property -> 0 "a\x01 b\x09\xff"
+on_response_headers set_property -> 0
+on_response_headers get_property -> 0 "a=b%20c%0D%0Ad%00"
+on_response_headers set_property -> 0
+on_response_headers get_property -> 0 "a\x0d\x0a\x00b"
 
 
 

@@ -39,6 +39,8 @@ local OUTCOME_TASKS = cdefs.OUTCOME_TASKS
 -- nginx closes the connection without a response
 local CLOSE = 444
 
+local SWITCHING_PROTOCOLS = 101
+
 -- after so many seconds without a word a request that waits looks itself, should nobody listen
 local SILENCE = 5
 
@@ -124,8 +126,8 @@ local function send_local_response()
         ngx.header[name] = value
     end
 
-    if headers["grpc-status"] then
-        -- a response of trailers only: its end is the end of its headers
+    if headers["grpc-status"] or status == 204 or status == 304 then
+        -- a response that ends with its headers
         ngx.status = status
         ngx.send_headers()
         return ngx.exit(ngx.HTTP_OK)
@@ -146,6 +148,12 @@ end
 -- Puts the local response in the place of one whose headers are about to be sent. Its body follows in the body filter.
 local function replace_response()
     local status, body, headers = local_response()
+
+    if ngx.status == SWITCHING_PROTOCOLS then
+        -- nginx goes on to the other protocol, unless it fails
+        lib.proxy_wasm_request_bypass(get_request())
+        return ngx.exit(status >= 400 and status or ngx.HTTP_BAD_GATEWAY)
+    end
 
     for name in pairs(ngx.resp.get_headers(0, true)) do
         if not KEPT_HEADERS[lower(name)] then

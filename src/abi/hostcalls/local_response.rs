@@ -37,11 +37,14 @@ pub fn proxy_send_local_response(
         headers: Vec::with_capacity(headers.len()),
         grpc_status: grpc_status.cast_signed(),
     };
-    if !(100..=999).contains(&status_code) {
+    // what is below 200 is no answer yet
+    if !(200..=999).contains(&status_code) {
         state.log(
             LogLevel::Error,
-            format!("proxy_send_local_response: {status_code} is no HTTP status, 500 is sent")
-                .as_bytes(),
+            format!(
+                "proxy_send_local_response: {status_code} is no status of a response, 500 is sent"
+            )
+            .as_bytes(),
         );
         response.status = 500;
     }
@@ -143,10 +146,13 @@ mod tests {
     fn a_status_that_is_none_becomes_500_with_an_error() {
         let mut guest = FakeGuest::with_stream();
         for (given, sent, errors) in [
-            (100, 100, 0),
+            (200, 200, 0),
             (999, 999, 0),
             (0, 500, 1),
             (99, 500, 1),
+            (100, 500, 1),
+            (101, 500, 1),
+            (199, 500, 1),
             (1000, 500, 1),
             (0xffff_ffff, 500, 1),
         ] {

@@ -7,6 +7,8 @@ use super::{LONGEST_NAME, NGX_OK, Raw, text};
 use crate::abi::host::HeaderError;
 use crate::nginx::symbols::{FfiHeader, FfiStr};
 
+const NGX_DECLINED: c_int = -5;
+
 /// How many values of one response header are looked at.
 pub const MOST_VALUES: usize = 64;
 
@@ -103,6 +105,10 @@ impl Raw {
                 &raw mut err,
             )
         };
+        // HTTP/0.9 has no headers, and nothing that could be done about it
+        if rc == NGX_DECLINED {
+            return Ok(());
+        }
         set_header_result(rc)
     }
 
