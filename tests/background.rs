@@ -208,7 +208,8 @@ fn a_queue_is_left_with_the_last_plugin_context_that_registered_it() {
     let left = Cell::new(0);
     let untold = |_| panic!("nobody is there to be told");
     for _ in 0..2 {
-        assert!(!background::run_queues(untold, |id| left.set(left.get() + id)));
+        let told = background::run_queues(untold, |id| left.set(left.get() + id));
+        assert_eq!(told, background::Left::Nothing);
         assert_eq!(left.get(), 8, "once");
     }
     assert_eq!(host.log.take(), "");

@@ -373,6 +373,27 @@ fn done_may_be_called_at_once() {
 }
 
 #[test]
+fn what_is_done_one_after_the_other_takes_no_more_stack_for_that() {
+    let _fork = no_fork();
+    // The log of each request says that the next is done.
+    let next = "(drop (call $effective (i32.add (local.get 0) (i32.const 1)))) (drop (call $done))";
+    let first = "(drop (call $effective (i32.const 2))) (drop (call $done)) i32.const 0";
+    let (plugin, log) = load(&[('D', "i32.const 0"), ('L', next), ('h', first)]);
+    let context = configure(&plugin).unwrap();
+    let requests = 10_000;
+    for _ in 0..requests {
+        request(&context, &log, false).unwrap().finish();
+    }
+    let last = request(&context, &log, false).unwrap();
+    assert_eq!(plugin.contexts(), requests + 2);
+    while plugin.contexts() > 2 {
+        let before = plugin.contexts();
+        last.on_response_headers().unwrap();
+        assert!(plugin.contexts() < before, "some end with each callback");
+    }
+}
+
+#[test]
 fn a_body_that_is_not_touched_passes() {
     let _fork = no_fork();
     let (stream, _log) = one_request(&[]);

@@ -209,8 +209,19 @@ impl Contexts {
 
     /// Whether a plugin context has asked for ticks.
     pub fn ticks(&self, id: u32) -> bool {
-        let kind = self.get(id).map(|context| &context.kind);
-        matches!(kind, Some(ContextKind::Root(root)) if root.tick_period > 0)
+        self.root(id).is_some_and(|root| root.tick_period > 0)
+    }
+
+    /// What the proxy knows a plugin context by.
+    pub fn serial(&self, id: u32) -> Option<u32> {
+        self.root(id).map(|root| root.serial)
+    }
+
+    fn root(&self, id: u32) -> Option<&RootContext> {
+        match &self.get(id)?.kind {
+            ContextKind::Root(root) => Some(root),
+            ContextKind::Stream(_) => None,
+        }
     }
 
     /// How many contexts of requests there are.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use super::thread;
 use crate::abi::types::LogLevel;
 use crate::nginx;
-use crate::plugin::background;
+use crate::plugin::background::{self, Left};
 use crate::plugin::process::Own;
 use crate::shared::{Bell, Store};
 
@@ -19,6 +20,12 @@ const STACK_SIZE: usize = 128 * 1024;
 
 /// Where it is announced that there are items.
 type Line = Arc<Mutex<Option<UnixStream>>>;
+
+/// After so long what was left for later is looked at again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Items were left because their plugin is not run for a while.
+static LATER: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static STATE: State = const { State::new() };
@@ -69,8 +76,9 @@ pub fn run() {
         store.clone()
     });
     if let Some(store) = store {
-        let more = background::run_queues(|id| store.tell(id), |id| store.leave_queue(id));
-        STATE.with(|state| state.more.set(more));
+        let left = background::run_queues(|id| store.tell(id), |id| store.leave_queue(id));
+        STATE.with(|state| state.more.set(left == Left::More));
+        LATER.store(left == Left::Later, Ordering::Relaxed);
     }
 }
 
@@ -105,10 +113,8 @@ pub fn announce(stream: Option<UnixStream>) {
 }
 
 fn ring(mut bell: Bell, line: &Mutex<Option<UnixStream>>) {
-    /// Nothing depends on it.
-    const FOR_EVER: Duration = Duration::from_secs(1 << 20);
     loop {
-        if bell.wait(FOR_EVER) {
+        if bell.wait(PATIENCE) || LATER.swap(false, Ordering::Relaxed) {
             say_so(&mut line.lock());
         }
     }

@@ -17,6 +17,9 @@ use crate::abi::host::{CallError, CallEvent, CallId};
 const MAX_UNTAKEN: usize = 16;
 const MAX_UNTAKEN_BYTES: usize = 1024 * 1024;
 
+/// All calls together may hold so many bytes that are to be sent, streams' messages apart.
+pub const MAX_HELD: usize = 64 << 20;
+
 /// Where a call goes: to that upstream, to its own, or nowhere.
 pub type Answer = Result<Option<Upstream>, String>;
 
@@ -31,6 +34,8 @@ struct State {
     started: bool,
     ask_for_names: bool,
     entries: HashMap<CallId, Entry>,
+    /// Bytes that entries hold.
+    held: usize,
     events: Vec<Queued>,
     unresolved: VecDeque<(CallId, Vec<u8>)>,
     wakeup: Option<Arc<UnixStream>>,
@@ -47,6 +52,8 @@ struct Queued {
 struct Entry {
     /// The last event is queued.
     over: bool,
+    /// Bytes that are to be sent.
+    held: usize,
     task: Option<AbortHandle>,
     answer: Option<oneshot::Sender<Answer>>,
     /// `None` once no more may be sent, and for what is not a stream.
@@ -95,14 +102,17 @@ impl Calls {
     pub fn add(
         &self,
         id: CallId,
+        held: usize,
         outgoing: Option<Outgoing>,
         asked: Option<Asked>,
     ) -> Result<(), CallError> {
         let mut state = self.state.lock();
-        if state.entries.len() >= self.max {
+        if state.entries.len() >= self.max || state.held + held > MAX_HELD {
             return Err(CallError::Full);
         }
+        state.held += held;
         let mut entry = Entry {
+            held,
             outgoing,
             ..Entry::default()
         };
@@ -148,7 +158,7 @@ impl Calls {
 
     pub fn cancel(&self, id: CallId) {
         let mut state = self.state.lock();
-        let Some(entry) = state.entries.remove(&id) else {
+        let Some(entry) = state.remove(id) else {
             return;
         };
         if entry.events > 0 {
@@ -179,7 +189,9 @@ impl Calls {
         state.signalled = false;
         for Queued { id, event, last } in state.events.drain(..) {
             if last {
-                state.entries.remove(&id);
+                if let Some(entry) = state.entries.remove(&id) {
+                    state.held -= entry.held;
+                }
             } else if let Some(entry) = state.entries.get_mut(&id) {
                 entry.events = 0;
                 entry.untaken = 0;
@@ -231,6 +243,12 @@ impl Calls {
 }
 
 impl State {
+    fn remove(&mut self, id: CallId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.held -= entry.held;
+        Some(entry)
+    }
+
     fn push(&mut self, id: CallId, event: CallEvent, last: bool) {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.over) else {
             return;

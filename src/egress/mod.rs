@@ -108,12 +108,13 @@ impl Egress {
 
     /// Sends a request.
     pub fn http_call(&self, id: CallId, call: &HttpCall<'_>) -> Result<(), CallError> {
+        let held = size_of_http(call)?;
         let request = request::prepare(call)?;
         let own = Upstream::parse(call.upstream);
         let own_name = String::from_utf8_lossy(call.upstream).into_owned();
         let (destination, asked) = self.destination(own, own_name)?;
         let timeout = call.timeout.unwrap_or(self.settings.timeout);
-        self.calls.add(id, None, asked)?;
+        self.calls.add(id, held, None, asked)?;
         self.hand_over(
             id,
             destination,
@@ -127,6 +128,7 @@ impl Egress {
 
     /// Whether [`Egress::http_call`] would take a call, for a process that sends none.
     pub fn check_http(&self, call: &HttpCall<'_>) -> Result<(), CallError> {
+        size_of_http(call)?;
         request::prepare(call)?;
         self.destination(Upstream::parse(call.upstream), String::new())
             .map(|_| ())
@@ -134,6 +136,7 @@ impl Egress {
 
     /// Whether [`Egress::grpc_call`] would take a call, for a process that sends none.
     pub fn check_grpc(&self, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        size_of_grpc(call)?;
         let prepared = grpc_request::prepare(call, self.settings.timeout)?;
         self.destination(prepared.upstream, prepared.name)
             .map(|_| ())
@@ -141,6 +144,7 @@ impl Egress {
 
     /// Begins a gRPC call, or opens a stream where there is no message.
     pub fn grpc_call(&self, id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
+        let held = size_of_grpc(call)?;
         let prepared = grpc_request::prepare(call, self.settings.timeout)?;
         let (destination, asked) = self.destination(prepared.upstream, prepared.name)?;
         let (work, outgoing) = match call.message {
@@ -163,7 +167,7 @@ impl Egress {
                 )
             }
         };
-        self.calls.add(id, outgoing, asked)?;
+        self.calls.add(id, held, outgoing, asked)?;
         self.hand_over(id, destination, work);
         Ok(())
     }
@@ -253,6 +257,36 @@ impl Egress {
         // Without the thread, which only a panic can end, the job is dropped here, and its reporter says so.
         let _ = self.jobs.send(job);
     }
+}
+
+/// The longest name of an upstream, and of one with the metadata that a gRPC service may come with.
+const MAX_NAME: usize = 8 << 10;
+const MAX_SERVICE: usize = 64 << 10;
+
+/// What a call holds until it is over.
+fn size_of_http(call: &HttpCall<'_>) -> Result<usize, CallError> {
+    let headers = size_of_pairs(call.headers) + size_of_pairs(call.trailers);
+    sized(call.upstream, MAX_NAME, headers + call.body.len())
+}
+
+/// See [`size_of_http`].
+fn size_of_grpc(call: &GrpcCall<'_>) -> Result<usize, CallError> {
+    let message = call.message.map_or(0, <[u8]>::len);
+    let path = call.service.len() + call.method.len();
+    let metadata = size_of_pairs(call.metadata);
+    sized(call.upstream, MAX_SERVICE, path + metadata + message)
+}
+
+fn size_of_pairs(pairs: &[(&[u8], &[u8])]) -> usize {
+    let size = |(name, value): &(&[u8], &[u8])| name.len() + value.len();
+    pairs.iter().map(size).sum()
+}
+
+fn sized(name: &[u8], most: usize, more: usize) -> Result<usize, CallError> {
+    if name.len() > most {
+        return Err(CallError::Upstream);
+    }
+    Ok(name.len() + more)
 }
 
 impl Drop for Egress {

@@ -110,12 +110,21 @@ pub(super) fn ask(asked: Asked) {
 /// How many items are told of at once: a plugin that fills its own queue must not hold up the worker.
 const ITEMS_AT_ONCE: usize = 100;
 
+/// What there may be left to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    /// Items of a plugin that is not run for a while.
+    Later,
+    More,
+}
+
 /// Runs `proxy_on_queue_ready` for items of queues, on the plugin context that registered each queue last. `tell` says whether there is an
-/// item in a queue, which then counts as told; `leave` is called for queues that nobody here is left to be told of. Whether there
-/// may be more items.
-pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> bool {
+/// item in a queue, which then counts as told; `leave` is called for queues that nobody here is left to be told of.
+pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> Left {
     let mut queues: Vec<u32> = QUEUES.with_borrow(|queues| queues.keys().copied().collect());
     let mut left = ITEMS_AT_ONCE;
+    let mut later = false;
     while left > 0 && !queues.is_empty() {
         queues.retain(|id| {
             let last = QUEUES.with_borrow(|queues| queues.get(id)?.last().copied());
@@ -127,6 +136,10 @@ pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> bool {
             if left == 0 {
                 return true;
             }
+            if find(context).is_some_and(|context| context.plugin().is_out()) {
+                later = true;
+                return false;
+            }
             left -= 1;
             tell(*id)
                 && run_on(
@@ -137,7 +150,11 @@ pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> bool {
                 )
         });
     }
-    !queues.is_empty()
+    match (queues.is_empty(), later) {
+        (false, _) => Left::More,
+        (true, true) => Left::Later,
+        (true, false) => Left::Nothing,
+    }
 }
 
 /// Whether somebody here is to be told of items.
@@ -167,6 +184,10 @@ pub fn tick(context: u32) -> bool {
     run_on(context, "proxy_on_tick", |c| c.on_tick, &[])
 }
 
+fn find(context: u32) -> Option<Rc<PluginContext>> {
+    CONTEXTS.with_borrow(|contexts| contexts.get(&context).and_then(Weak::upgrade))
+}
+
 /// Runs a callback on a plugin context, which a VM is made for if it has none. False where the plugin context is gone.
 fn run_on(
     context: u32,
@@ -174,14 +195,15 @@ fn run_on(
     callback: fn(&Callbacks) -> Option<Func>,
     args: &[u32],
 ) -> bool {
-    let found = CONTEXTS.with_borrow(|contexts| contexts.get(&context).and_then(Weak::upgrade));
-    let Some(context) = found else {
+    let Some(context) = find(context) else {
         return false;
     };
     // What fails has been logged.
     let _ = context.bind().and_then(|(vm, id)| {
         let func = callback(&vm.callbacks);
-        vm.run(name, func, id, Phase::Background, &[&[id], args].concat())
+        vm.run(name, func, id, Phase::Background, &[&[id], args].concat())?;
+        context.plugin().renew_if_idle(&vm);
+        Ok(())
     });
     true
 }
@@ -228,8 +250,12 @@ pub fn deliver(id: CallId, event: CallEvent) -> Delivered {
     });
     match (delivered, event) {
         (Ok(Delivered::Ran), Some(event)) => {
+            let context = vm.caller(id.token).and_then(find);
             // What fails has been logged.
             let _: Result<(), Error> = vm.on_call(id.token, event);
+            if let Some(context) = context {
+                context.plugin().renew_if_idle(&vm);
+            }
             Delivered::Ran
         }
         (Ok(delivered), _) => delivered,

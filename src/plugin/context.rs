@@ -51,8 +51,8 @@ impl PluginContext {
             .inspect_err(|error| {
                 if let Error::Refused { .. } = error {
                     self.plugin.log(LogLevel::Error, &error.to_string());
-                    if bound.is_some() {
-                        // A request that needs it will try again, and so will the next.
+                    if bound.is_some() && vm.is_usable() {
+                        // A request that needs it will try again, and so will the next. A VM that is not usable counts itself.
                         self.plugin.crashed(Instant::now());
                     }
                 }

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use crate::abi::host::{Event, Host};
 use crate::abi::log;
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Bounds, PluginInfo, VmState};
+use crate::abi::vm::{Bounds, PluginInfo, Rate, VmState};
 use crate::engine::{Engine, Limits, clock};
 
 pub use context::PluginContext;
@@ -143,6 +143,7 @@ impl Plugin {
                 env: options.env,
                 abi: compiled.abi,
                 bounds: options.bounds,
+                rate: Rate::default(),
             }),
             compiled,
             limits: options.limits,
@@ -193,8 +194,8 @@ impl Plugin {
     /// The current VM, for a context that is to be configured. Another is made where this process has none yet, or the last one trapped.
     fn vm(&self) -> Result<Rc<Vm>, Error> {
         let mut slot = self.vm.borrow_mut();
-        if let Some(crashed) = slot.as_ref().and_then(|vm| vm.take_crash()) {
-            self.crashed(crashed);
+        if let Some(vm) = &*slot {
+            self.note_crash(vm);
         }
         self.admit()?;
         if let Some(vm) = &*slot
@@ -203,9 +204,7 @@ impl Plugin {
             return Ok(Rc::clone(vm));
         }
         // The old one goes first: two at once would double what a plugin may use.
-        if slot.take().is_some_and(|vm| vm.is_lost()) {
-            self.lost.set(Some(process::generation()));
-        }
+        *slot = None;
         let vm = Vm::start(
             self.compiled.template(),
             self.limits,
@@ -223,6 +222,14 @@ impl Plugin {
         Ok(vm)
     }
 
+    /// Counts the trap that has cost this VM, once.
+    fn note_crash(&self, vm: &Vm) {
+        if let Some(when) = vm.take_crash() {
+            self.lost.set(Some(process::generation()));
+            self.crashed(when);
+        }
+    }
+
     /// Something that costs a VM has happened.
     fn crashed(&self, when: Instant) {
         let out = self.with_recovery(|recovery| recovery.crashed(when));
@@ -234,6 +241,11 @@ impl Plugin {
             );
             self.host.note(Event::BackOff { begins: true });
         }
+    }
+
+    /// Whether it is not run for a while.
+    fn is_out(&self) -> bool {
+        self.with_recovery(|recovery| recovery.rejects(Instant::now()))
     }
 
     /// Whether it may be run.
@@ -257,12 +269,22 @@ impl Plugin {
         work(recovery.get_or_make(|| Recovery::new(self.crashes)))
     }
 
-    /// The VM has grown larger than it should and has nothing to do: the next callback has a new one.
-    fn renew(self: &Rc<Self>) {
+    /// Gives the VM up if it has grown larger than it should and has nothing to do: the next callback has a new one.
+    fn renew_if_idle(self: &Rc<Self>, vm: &Vm) {
+        if !self
+            .limits
+            .renew
+            .is_some_and(|mark| vm.is_to_be_renewed(mark))
+        {
+            return;
+        }
+        let memory = vm.memory();
         for context in background::contexts_of(self) {
             context.leave();
         }
-        let memory = self.vm.take().map_or(0, |vm| vm.memory());
+        if let Some(vm) = self.vm.take() {
+            self.note_crash(&vm);
+        }
         self.host.note(Event::Renewal);
         self.log(
             LogLevel::Info,
@@ -275,6 +297,14 @@ impl Plugin {
             log::records(&self.info.name, message.as_bytes(), |record| {
                 self.host.log(level, record);
             });
+        }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        if self.recovery.get_mut().get().is_some_and(Recovery::is_out) {
+            self.host.note(Event::BackOff { begins: false });
         }
     }
 }

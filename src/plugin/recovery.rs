@@ -100,6 +100,16 @@ impl Recovery {
         }
     }
 
+    /// Whether it is not run, or was not when somebody last asked.
+    pub fn is_out(&self) -> bool {
+        matches!(self.state, State::Out { .. })
+    }
+
+    /// Whether [`Recovery::verdict`] would be no.
+    pub fn rejects(&self, now: Instant) -> bool {
+        matches!(self.state, State::Out { until } if now < until)
+    }
+
     /// What is longer ago than the window does not count.
     fn forget(&mut self, now: Instant) {
         let window = self.limit.window;

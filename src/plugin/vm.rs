@@ -28,6 +28,8 @@ pub struct Vm {
     generation: u32,
     limits: Allowance,
     bounds: Bounds,
+    /// It is ending contexts.
+    ends: Cell<bool>,
     /// There was no room for the context of the last request.
     crowded: Cell<bool>,
     serial: u32,
@@ -81,6 +83,7 @@ impl Vm {
             generation: process::generation(),
             limits,
             bounds,
+            ends: Cell::new(false),
             crowded: Cell::new(false),
             serial,
         });
@@ -91,11 +94,6 @@ impl Vm {
     /// Whether callbacks may run: nothing trapped, and no fork lies between.
     pub fn is_usable(&self) -> bool {
         !self.poisoned.get() && self.is_own()
-    }
-
-    /// Whether callbacks may not run, though no fork lies between.
-    pub fn is_lost(&self) -> bool {
-        self.poisoned.get() && self.is_own()
     }
 
     /// When it trapped, where that was in this process and nobody has asked yet.
@@ -268,14 +266,31 @@ impl Vm {
         for asked in state.asked.drain(..) {
             background::ask(asked);
         }
-        if std::mem::take(&mut state.done_called) {
-            let due = instance.state().contexts.due();
+        if std::mem::take(&mut state.done_called) && !self.ends.replace(true) {
             drop(instance);
+            let result = self.end_what_is_due();
+            self.ends.set(false);
+            result?;
+        }
+        Ok(Some(value))
+    }
+
+    /// Ends the contexts whose plugin has called `proxy_done`, and those for which it does so meanwhile. All that takes no longer than a
+    /// callback may; what is left then is ended after the next.
+    fn end_what_is_due(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let due = self.with_state(|state| state.contexts.due())?;
+            if due.is_empty() {
+                return Ok(());
+            }
             for id in due {
+                if begun.elapsed() > self.limits.callback {
+                    return self.with_state(|state| state.done_called = true);
+                }
                 self.end(id)?;
             }
         }
-        Ok(Some(value))
     }
 
     /// Nothing runs on it any more: its calls are given up, and requests that wait on it are to learn so.
@@ -289,6 +304,15 @@ impl Vm {
         for stream in state.contexts.all_streams() {
             stream.wake();
         }
+    }
+
+    /// What the plugin context that a call belongs to is known by.
+    pub fn caller(&self, token: u32) -> Option<u32> {
+        let serial = self.with_state(|state| {
+            let root_id = state.calls.get(token)?.root_id;
+            state.contexts.serial(root_id)
+        });
+        serial.ok().flatten()
     }
 
     /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is

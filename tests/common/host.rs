@@ -54,7 +54,7 @@ pub fn run_queues() {
             found.map(|place| items.remove(place)).is_some()
         })
     };
-    if !background::run_queues(tell, |_| {}) {
+    if background::run_queues(tell, |_| {}) != background::Left::More {
         ITEMS.with_borrow_mut(Vec::clear);
     }
 }

@@ -21,7 +21,7 @@ pub fn proxy_register_shared_queue(
     if let Some(root) = state.root_mut() {
         root.has_queue = true;
         let context = root.serial;
-        state.asked.push(Asked::Queue { context, id });
+        state.ask(Asked::Queue { context, id });
     }
     vm.write_u32(return_queue_id, id)
 }

@@ -25,7 +25,7 @@ pub fn proxy_set_tick_period_milliseconds(vm: &mut Vm<'_>, tick_period: u32) -> 
             context: root.serial,
             period: tick_period,
         };
-        state.asked.push(asked);
+        state.ask(asked);
     }
     Ok(())
 }
@@ -57,8 +57,11 @@ mod tests {
                 assert_eq!(status, Status::Ok);
                 assert_eq!(guest.state.root().unwrap().tick_period, period);
             }
-            let [on, off] = [100, 0].map(|period| Asked::Ticks { context: 7, period });
-            assert_eq!(guest.state.asked, [on, off]);
+            let off = Asked::Ticks {
+                context: 7,
+                period: 0,
+            };
+            assert_eq!(guest.state.asked, [off]);
         }
     }
 

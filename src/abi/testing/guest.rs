@@ -3,7 +3,7 @@ use std::rc::Rc;
 use super::{FakeHost, FakeStream};
 use crate::abi::contexts::{ContextKind, RootContext, StreamContext};
 use crate::abi::types::{AbiVersion, Status};
-use crate::abi::vm::{Bounds, PluginInfo, VmState};
+use crate::abi::vm::{Bounds, PluginInfo, Rate, VmState};
 use crate::abi::{imports, wasi};
 use crate::engine::{Func, Guest, Trap};
 
@@ -17,6 +17,7 @@ pub fn plugin_info() -> PluginInfo {
         env: Vec::new(),
         abi: AbiVersion::V0_2_1,
         bounds: Bounds::default(),
+        rate: Rate::default(),
     }
 }
 

@@ -11,7 +11,9 @@ use super::host::Host;
 use super::log;
 use super::types::{AbiVersion, LogLevel};
 use crate::engine::Func;
-use rate::{Rate, Verdict};
+use rate::Verdict;
+
+pub use rate::Rate;
 
 /// The callback that is running, for the hostcalls whose answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct PluginInfo {
     pub env: Vec<(String, String)>,
     pub abi: AbiVersion,
     pub bounds: Bounds,
+    /// Of what it writes to the log.
+    pub rate: Rate,
 }
 
 /// What a plugin prints to.
@@ -120,8 +124,6 @@ pub struct VmState {
     pub foreign_arguments: Vec<u8>,
     /// What is shared had no room for what the plugin last gave it.
     full: bool,
-    /// Of what it writes to the log.
-    rate: Rate,
     pub(super) scratch: Vec<u8>,
     /// What was printed and has no newline yet, by [`Output`].
     unfinished: [Vec<u8>; 2],
@@ -145,7 +147,6 @@ impl VmState {
             done_called: false,
             foreign_arguments: Vec::new(),
             full: false,
-            rate: Rate::default(),
             scratch: Vec::new(),
             unfinished: [const { Vec::new() }; 2],
         }
@@ -193,7 +194,7 @@ impl VmState {
         }
         let limit = self.plugin.bounds.records;
         log::records(&self.plugin.name, message, |record| {
-            match self.rate.count(limit, &*self.host) {
+            match self.plugin.rate.count(limit, &*self.host) {
                 Verdict::Write => self.write(level, record),
                 Verdict::Drop => {}
                 Verdict::First => self.report(
@@ -223,6 +224,15 @@ impl VmState {
             Some(context) => context.stream.log(level, record),
             None => self.host.log(level, record),
         }
+    }
+
+    /// Has something done outside callbacks. Of what is asked for twice, the last counts.
+    pub fn ask(&mut self, asked: Asked) {
+        self.asked.retain(|before| match (before, &asked) {
+            (Asked::Ticks { context: old, .. }, Asked::Ticks { context: new, .. }) => old != new,
+            (before, asked) => before != asked,
+        });
+        self.asked.push(asked);
     }
 
     /// What is shared has taken what a hostcall gave it, or had no room for it. The log is told of each change from one to the other.

@@ -3,6 +3,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::super::calls::MAX_HELD;
 use super::server::{Server, ok};
 use super::{PATIENCE, Worker, bytes, id, start};
 use crate::abi::host::{CallError, CallEvent, GrpcCall, HttpCall};
@@ -143,10 +144,37 @@ fn as_many_calls_as_there_may_be() {
 }
 
 #[test]
+fn calls_hold_no_more_than_so_many_bytes() {
+    let worker = Worker::new(Settings::default());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let half = vec![0; MAX_HELD / 2 - 1024];
+    let first = worker.http(&name, &[], &half);
+    worker.http(&name, &[], &half);
+    let third = HttpCall {
+        body: &half,
+        ..call(&name)
+    };
+    let refused = worker.egress.http_call(id(9), &third);
+    assert_eq!(refused, Err(CallError::Full));
+    assert_eq!(worker.egress.http_call(id(9), &call(&name)), Ok(()));
+    worker.egress.cancel(id(first));
+    assert_eq!(worker.egress.http_call(id(10), &third), Ok(()));
+    let failed = worker.http("unix:/nowhere/socket", &[], b"x");
+    worker.failure(failed);
+    assert_eq!(worker.egress.outstanding(), 3);
+}
+
+#[test]
 fn what_is_refused_at_once() {
     let egress = Egress::new(Settings::default());
     assert_eq!(
         egress.http_call(id(1), &call("a b")),
+        Err(CallError::Upstream)
+    );
+    let long = "a".repeat(10_000);
+    assert_eq!(
+        egress.http_call(id(1), &call(&long)),
         Err(CallError::Upstream)
     );
     let header = HttpCall {

@@ -224,12 +224,7 @@ impl Stream {
                 &format!("context {} was not deleted: {error}", self.id),
             );
         }
-        let plugin = self.context.plugin();
-        if let Some(mark) = plugin.limits.renew
-            && self.vm.is_to_be_renewed(mark)
-        {
-            plugin.renew();
-        }
+        self.context.plugin().renew_if_idle(&self.vm);
     }
 
     fn on_body(
