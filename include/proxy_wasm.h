@@ -253,7 +253,7 @@ int proxy_wasm_abi_fits(const char *declarations, size_t len);
 //
 // `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
 //
-// Returns 0, or -1.
+// Returns 0, or 1 where the VM is that of one request (`lua_code_cache off`), or -1.
 //
 // Errors: a function is missing; the text names it and says which versions have it.
 //

@@ -112,6 +112,11 @@ pub fn called() {
     STATE.with(|state| state.called.set(true));
 }
 
+/// Whether Lua listens for what becomes of calls.
+pub fn listens() -> bool {
+    STATE.with(|state| matches!(state.listening.get(), Listening::Yes))
+}
+
 /// A request has a plugin that may leave something to do at its end, where no Lua runs.
 pub fn keep() {
     STATE.with(|state| state.keep.set(true));
@@ -129,7 +134,7 @@ pub fn has_tasks() -> bool {
             (state.called.get() && state.asks.get())
                 || (state.listening.get().is_due() && state.has_to_listen())
                 || (state.keep.get() && !state.keeping.get())
-                || (queues::have_items() && !state.running.get())
+                || (more_to_tell() && !state.running.get())
         })
 }
 
@@ -168,17 +173,13 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
     }
     STATE.with(|state| {
         if state.listening.get().is_due() && state.has_to_listen() {
-            if outstanding() > 0 {
-                // With one process for all, nobody could do so while it read the configuration.
-                calls::with(calls::start);
-            }
             state.listening.set(Listening::Asked(Instant::now()));
             return TASK_LISTEN;
         }
         if state.keep.take() && !state.keeping.replace(true) {
             return TASK_KEEP;
         }
-        if queues::have_items() && !state.running.replace(true) {
+        if more_to_tell() && !state.running.replace(true) {
             return TASK_RUN;
         }
         if let Listening::Yes = state.listening.get() {
@@ -209,6 +210,10 @@ pub unsafe extern "C" fn proxy_wasm_worker_listen(
             state.called.set(false);
             state.listening.set(Listening::Yes);
         });
+        if outstanding() > 0 {
+            // With one process for all, nobody could do so while it read the configuration.
+            calls::with(calls::start);
+        }
         match listen() {
             Ok((listener, socket)) => {
                 worker::with_given_out(|out| {
@@ -313,6 +318,11 @@ fn is_own(stream: &UnixStream) -> bool {
     answered == 0 && u32::try_from(peer.pid) == Ok(std::process::id())
 }
 
+/// Whether plugins are to be told of items, or of what is left of calls.
+fn more_to_tell() -> bool {
+    queues::have_items() || calls::any_left()
+}
+
 /// Tells plugins what has become of their calls: runs the callbacks of calls that no request waits for, and wakes the requests that
 /// wait. And tells them of items in queues. `proxy_wasm_worker_next` may then have something.
 ///
@@ -337,7 +347,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 pub extern "C" fn proxy_wasm_worker_awaits(exiting: c_int) -> c_int {
     guard(0, || {
         let awaits = if exiting == 0 {
-            outstanding() > 0 || queues::are_awaited()
+            outstanding() > 0 || calls::any_left() || queues::are_awaited()
         } else {
             queues::retire();
             let since = STATE.with(|state| match state.exiting.get() {
@@ -397,7 +407,14 @@ pub extern "C" fn proxy_wasm_worker_start() -> c_int {
 /// Returns 1, or 0 where the plugin context is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_wasm_context_tick(id: u32) -> c_int {
-    guard(1, || c_int::from(background::tick(id)))
+    guard(1, || {
+        let begun = Instant::now();
+        if !background::tick(id) {
+            return 0;
+        }
+        c_int::try_from(begun.elapsed().as_millis())
+            .map_or(c_int::MAX, |took| took.saturating_add(1))
+    })
 }
 
 /// Says whether calls are to wait for `proxy_wasm_call_resolve`.

@@ -1,6 +1,8 @@
 //! The worker's calls to other services.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::{settings, thread};
 use crate::abi::host::{CallError, CallEvent, CallId, GrpcCall, HttpCall};
@@ -16,7 +18,8 @@ const STACK_SIZE: usize = 512 * 1024;
 thread_local! {
     /// Its thread is not there after a fork.
     static EGRESS: RefCell<Option<Own<Egress>>> = const { RefCell::new(None) };
-    static EVENTS: RefCell<Vec<(CallId, CallEvent)>> = const { RefCell::new(Vec::new()) };
+    /// What plugins have yet to be told.
+    static EVENTS: RefCell<VecDeque<(CallId, CallEvent)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Works with this process's calls, if there have been any.
@@ -68,7 +71,7 @@ pub fn grpc_call(id: CallId, call: &GrpcCall<'_>) -> Result<(), CallError> {
 
 fn begin(work: impl FnOnce(&Egress) -> Result<(), CallError>) -> Result<(), CallError> {
     with(|egress| {
-        if nginx::is_worker() && !start(egress) {
+        if (nginx::is_worker() || super::background::listens()) && !start(egress) {
             return Err(CallError::Full);
         }
         work(egress)
@@ -81,14 +84,26 @@ fn begin(work: impl FnOnce(&Egress) -> Result<(), CallError>) -> Result<(), Call
 pub fn deliver() -> usize {
     let mut events = EVENTS.take();
     with_any(|egress| egress.take_events(&mut events));
-    let count = events.len();
-    for (id, event) in events.drain(..) {
+    let begun = Instant::now();
+    let mut count = 0;
+    while let Some((id, event)) = events.pop_front() {
+        count += 1;
         let dropped = background::deliver(id, event) == Delivered::Dropped;
         if dropped {
             // Of a call whose plugin is gone there may be more to come.
             with_any(|egress| egress.cancel(id));
         }
+        if begun.elapsed() > background::AT_ONCE {
+            break;
+        }
     }
-    EVENTS.set(events);
+    // Meanwhile some may have been taken for others.
+    let mut later = EVENTS.replace(events);
+    EVENTS.with_borrow_mut(|events| events.append(&mut later));
     count
+}
+
+/// Whether [`deliver`] has left some for later.
+pub fn any_left() -> bool {
+    EVENTS.with_borrow(|events| !events.is_empty())
 }

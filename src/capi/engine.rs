@@ -105,7 +105,7 @@ pub unsafe extern "C" fn proxy_wasm_abi_fits(declarations: *const c_char, len: u
 ///
 /// `configuring` says that nginx is reading its configuration (`init_by_lua*`): then the library's body filter can be put in place.
 ///
-/// Returns 0, or -1.
+/// Returns 0, or 1 where the VM is that of one request (`lua_code_cache off`), or -1.
 ///
 /// Errors: a function is missing; the text names it and says which versions have it.
 ///
@@ -119,10 +119,13 @@ pub unsafe extern "C" fn proxy_wasm_init(
 ) -> c_int {
     guard(-1, || match nginx::symbols() {
         Ok(_) => {
-            if configuring != 0 {
-                nginx::begin_configuration();
-                settings::forget();
+            if configuring == 0 {
+                return 0;
             }
+            if !nginx::begin_configuration() {
+                return 1;
+            }
+            settings::forget();
             0
         }
         // SAFETY: the caller says so of the error buffer.

@@ -183,7 +183,7 @@ impl Calls {
         }
     }
 
-    pub fn take_events(&self, into: &mut Vec<(CallId, CallEvent)>) {
+    pub fn take_events(&self, into: &mut impl Extend<(CallId, CallEvent)>) {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.signalled = false;
@@ -200,7 +200,7 @@ impl Calls {
                     room.notify_one();
                 }
             }
-            into.push((id, event));
+            into.extend([(id, event)]);
         }
     }
 

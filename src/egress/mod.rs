@@ -194,7 +194,7 @@ impl Egress {
     }
 
     /// Appends what has become of calls. What one call was told comes in order.
-    pub fn take_events(&self, into: &mut Vec<(CallId, CallEvent)>) {
+    pub fn take_events(&self, into: &mut impl Extend<(CallId, CallEvent)>) {
         self.calls.take_events(into);
     }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
 
@@ -89,8 +90,13 @@ pub(super) fn remove_context(serial: u32) {
     });
 }
 
-/// Does what can be done now, and keeps the rest for [`next_tick`].
+/// Does what can be done now, and keeps the rest for [`next_tick`]. A plugin context that is gone, which its plugin may name still, wants
+/// nothing.
 pub(super) fn ask(asked: Asked) {
+    let (Asked::Ticks { context, .. } | Asked::Queue { context, .. }) = asked;
+    if !CONTEXTS.with_borrow(|contexts| contexts.contains_key(&context)) {
+        return;
+    }
     let generation = process::generation();
     match asked {
         Asked::Ticks { context, period } => TICKS.with_borrow_mut(|ticks| {
@@ -110,6 +116,9 @@ pub(super) fn ask(asked: Asked) {
 /// How many items are told of at once: a plugin that fills its own queue must not hold up the worker.
 const ITEMS_AT_ONCE: usize = 100;
 
+/// For how long plugins are told of items, or of what became of calls, at once: requests come in between.
+pub const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// What there may be left to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -125,6 +134,7 @@ pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> Left {
     let mut queues: Vec<u32> = QUEUES.with_borrow(|queues| queues.keys().copied().collect());
     let mut left = ITEMS_AT_ONCE;
     let mut later = false;
+    let begun = Instant::now();
     while left > 0 && !queues.is_empty() {
         queues.retain(|id| {
             let last = QUEUES.with_borrow(|queues| queues.get(id)?.last().copied());
@@ -141,6 +151,10 @@ pub fn run_queues(tell: impl Fn(u32) -> bool, leave: impl Fn(u32)) -> Left {
                 return false;
             }
             left -= 1;
+            if begun.elapsed() > AT_ONCE {
+                left = 0;
+                return true;
+            }
             tell(*id)
                 && run_on(
                     context,

@@ -27,8 +27,8 @@ impl PluginContext {
             serial,
             bound: RefCell::new(None),
         });
-        context.bind()?;
         background::add_context(serial, &context);
+        context.bind()?;
         Ok(context)
     }
 

@@ -6,10 +6,13 @@
 #   my ($status, $body, $headers) = $server->get('/t');           # status 0 where there is no answer
 #   $server->configure(...); $server->signal('HUP');
 #   my @lines = $server->log(qr/.../);
+#   $server->begin(3, sub { my ($client, $n) = @_; ... });   # that many processes do it over and over, $n = 1, 2, …
+#   my @lines = $server->finish;                             # until now, and this is what each time came of it
+#   my $usage = Server::usage($pid);                         # of a process: threads (their names), descriptors, memory (its own, in KB)
 #
 # Parts of a configuration: vm (the engine, that of this run if nothing is said, '' for none), main, http, init (Lua after
-# require), init_worker, location (more of the server), listen (parameters of the socket), workers, master, user (of the workers, where
-# the test runs as root), load_module (0 for none), require (0 for none), level.
+# require), init_worker, location (more of the server), port, listen (parameters of the socket), workers, master, daemon, user (of the
+# workers, where the test runs as root), load_module (0 for none), require (0 for none), level.
 #
 # It stops, and leaves nothing, when the object goes.
 
@@ -22,6 +25,7 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Path qw(make_path remove_tree);
 use IO::Socket::INET;
+use POSIX qw(WNOHANG);
 use Socket qw(SO_RCVTIMEO);
 use Time::HiRes qw(sleep time);
 
@@ -46,10 +50,11 @@ sub new {
 sub configure {
     my ($self, %parts) = @_;
     my %conf = (
-        main => '', http => '', init => '', init_worker => '', location => '', listen => '', workers => 1, master => 'on',
+        main => '', http => '', init => '', init_worker => '', location => '', port => $port, listen => '', workers => 1,
+        master => 'on', daemon => 'on',
         load_module => 1, require => 1, vm => $vm, level => 'info', user => 'root', cpath => "$library/?.so", %parts,
     );
-    $self->{master} = $conf{master};
+    $self->{$_} = $conf{$_} for 'port', 'master', 'daemon';
     my @modules = grep { $_ ne $file } split ' ', $ENV{TEST_NGINX_LOAD_MODULES} // '';
     push @modules, $file if $conf{load_module};
     my $modules = join '', map { "load_module $_;\n" } @modules;
@@ -68,7 +73,7 @@ sub configure {
     print $handle <<"_EOC_";
 $modules${user}worker_processes $conf{workers};
 master_process $conf{master};
-daemon on;
+daemon $conf{daemon};
 pid logs/nginx.pid;
 error_log logs/error.log $conf{level};
 $conf{main}
@@ -94,7 +99,7 @@ init_worker_by_lua_block {
 $conf{init_worker}
 }
 server {
-listen 127.0.0.1:$port $conf{listen};
+listen 127.0.0.1:$conf{port} $conf{listen};
 $conf{location}
 }
 }
@@ -105,22 +110,43 @@ _EOC_
 
 sub run {
     my ($self, @args) = @_;
-    my $output = `$nginx -p $self->{prefix}/ -c nginx.conf -e logs/error.log @args 2>&1`;
+    my $output = `@{[ $self->command ]} @args 2>&1`;
     return ($? == 0, $output);
+}
+
+sub command {
+    my $self = shift;
+    return "$nginx -p $self->{prefix}/ -c nginx.conf -e logs/error.log";
 }
 
 sub check { shift->run('-t') }
 
 sub start {
     my $self = shift;
-    my @result = $self->run;
+    my @result = $self->{daemon} eq 'on' ? $self->run : $self->run_beside;
     wait_for(sub { $self->pid && ($self->{master} eq 'off' || $self->workers) }) if $result[0];
     return @result;
 }
 
-sub pid {
+# As a child of the test's, which does not wait for it.
+sub run_beside {
     my $self = shift;
-    open my $handle, '<', "$self->{prefix}/logs/nginx.pid" or return;
+    my $pid = fork // die $!;
+    if (!$pid) {
+        open STDOUT, '>', "$self->{prefix}/output";
+        open STDERR, '>&', \*STDOUT;
+        exec 'exec ' . $self->command;
+    }
+    return (1, '') if wait_for(sub { $self->pid || waitpid($pid, WNOHANG) }, 30) && $self->pid;
+    open my $output, '<', "$self->{prefix}/output" or return (0, '');
+    local $/;
+    return (0, scalar <$output>);
+}
+
+# The master's; with `old`, that of the one that has been told to upgrade (USR2).
+sub pid {
+    my ($self, $old) = @_;
+    open my $handle, '<', "$self->{prefix}/logs/nginx.pid" . ($old ? '.oldbin' : '') or return;
     my $pid = <$handle>;
     return defined $pid && $pid =~ /(\d+)/ ? $1 : undef;
 }
@@ -151,13 +177,13 @@ sub signal {
 
 # Reloads and waits until other workers have taken over.
 sub reload {
-    my $self = shift;
+    my ($self, $seconds) = @_;
     my %old = map { $_ => 1 } $self->workers;
     $self->signal('HUP');
     return wait_for(sub {
         my @now = $self->workers;
         @now && !grep { $old{$_} } @now;
-    });
+    }, $seconds);
 }
 
 sub wait_for {
@@ -173,7 +199,7 @@ sub wait_for {
 # One request on a connection of its own.
 sub get {
     my ($self, $path, %headers) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 5) or return (0, "cannot connect: $!", {});
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}", Timeout => 5) or return (0, "cannot connect: $!", {});
     $socket->sockopt(SO_RCVTIMEO, pack 'l!l!', 10, 0);
     print $socket "GET $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
         (map { "$_: $headers{$_}\r\n" } keys %headers), "\r\n";
@@ -198,6 +224,56 @@ sub log {
     my ($self, $pattern) = @_;
     open my $handle, '<', "$self->{prefix}/logs/error.log" or return;
     return grep { $_ =~ $pattern } <$handle>;
+}
+
+sub begin {
+    my ($self, $clients, $work) = @_;
+    my $test = $$;
+    $self->{clients} = {
+        map {
+            my $client = $_;
+            my $pid = fork // die $!;
+            if (!$pid) {
+                open my $out, '>', "$self->{prefix}/client-$client" or die $!;
+                for (my $n = 1; getppid == $test && !-e "$self->{prefix}/finish"; $n++) {
+                    print $out $work->($client, $n), "\n";
+                }
+                close $out;
+                POSIX::_exit(0);
+            }
+            $client => $pid;
+        } 1 .. $clients
+    };
+}
+
+sub finish {
+    my $self = shift;
+    open my $flag, '>', "$self->{prefix}/finish" or die $!;
+    my @lines;
+    for my $client (sort keys %{ $self->{clients} }) {
+        waitpid $self->{clients}{$client}, 0;
+        open my $in, '<', "$self->{prefix}/client-$client" or die $!;
+        chomp(my @all = <$in>);
+        push @lines, @all;
+    }
+    unlink "$self->{prefix}/finish";
+    return @lines;
+}
+
+sub usage {
+    my $pid = shift;
+    my $read = sub {
+        open my $handle, '<', $_[0] or return '';
+        local $/;
+        return scalar <$handle> // '';
+    };
+    my ($memory) = $read->("/proc/$pid/smaps_rollup") =~ /^Anonymous:\s+(\d+)/m;
+    chomp(my @threads = sort map { $read->($_) } glob "/proc/$pid/task/*/comm");
+    return {
+        threads => \@threads,
+        descriptors => scalar(() = glob "/proc/$pid/fd/*"),
+        memory => $memory // 0,
+    };
 }
 
 # Resident memory in MB.
@@ -227,6 +303,8 @@ sub alive {
 sub DESTROY {
     my $self = shift;
     local ($?, $@);
+    my $old = $self->pid('old');
+    kill 'TERM', $old if $old;
     $self->stop;
     remove_tree($self->{prefix}) unless $ENV{TEST_NGINX_KEEP};
 }

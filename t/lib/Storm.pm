@@ -9,8 +9,6 @@
 #   my @answers = $server->ask_all('add hits 3');       # in all workers at the same time
 #   my ($one, @others) = $server->connections;          # one to each worker, whose pid is $one->{pid}
 #   my ($status, $body, $headers) = $one->get('/path', %headers);
-#   $server->begin(3, sub { my ($client, $n) = @_; ... });   # that many processes do it over and over, $n = 1, 2, …
-#   my @lines = $server->finish;                        # until now, and this is what each time came of it
 #   $server->sample('hits{plugin="storm"}')             # of the metrics, as they stand in the text
 #   $server->stat('keys')                               # of wasm.shared:stats()
 #   $server->problems                                   # of the log, from level warn on
@@ -101,41 +99,6 @@ sub ask_all {
     my @connections = $self->connections;
     $_->send('/', 'x-do' => $do, %headers) for @connections;
     return map { ($_->receive)[1] } @connections;
-}
-
-sub begin {
-    my ($self, $clients, $work) = @_;
-    my $test = $$;
-    $self->{clients} = {
-        map {
-            my $client = $_;
-            my $pid = fork // die $!;
-            if (!$pid) {
-                open my $out, '>', "$self->{prefix}/client-$client" or die $!;
-                for (my $n = 1; getppid == $test && !-e "$self->{prefix}/finish"; $n++) {
-                    print $out $work->($client, $n), "\n";
-                }
-                close $out;
-                require POSIX;
-                POSIX::_exit(0);
-            }
-            $client => $pid;
-        } 1 .. $clients
-    };
-}
-
-sub finish {
-    my $self = shift;
-    open my $flag, '>', "$self->{prefix}/finish" or die $!;
-    my @lines;
-    for my $client (sort keys %{ $self->{clients} }) {
-        waitpid $self->{clients}{$client}, 0;
-        open my $in, '<', "$self->{prefix}/client-$client" or die $!;
-        chomp(my @all = <$in>);
-        push @lines, @all;
-    }
-    unlink "$self->{prefix}/finish";
-    return @lines;
 }
 
 sub sample {

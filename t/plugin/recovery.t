@@ -279,6 +279,8 @@ script: on_request_headers count requests 1
 
 === TEST 14: the memory of trapped instances is given back
 --- timeout: 20
+--- http
+wasm_crash_limit off;
 --- lua
 local function memory(key)
     local file = assert(io.open("/proc/self/status"))

@@ -13,6 +13,7 @@ local error_text = cdefs.error_text
 local exiting = ngx.worker.exiting
 local ffi_str = ffi.string
 local log = ngx.log
+local max = math.max
 local pcall = pcall
 local sleep = ngx.sleep
 local spawn = ngx.thread.spawn
@@ -77,7 +78,8 @@ local function tick(premature, context, timer, delay)
         return
     end
 
-    if lib.proxy_wasm_context_tick(context) == 0 then
+    local took = lib.proxy_wasm_context_tick(context) - 1
+    if took < 0 then
         timers[context] = nil
         return
     end
@@ -85,13 +87,15 @@ local function tick(premature, context, timer, delay)
     attend()
 
     if timers[context] == timer then
-        start("ticks", delay, tick, context, timer, delay)
+        -- it gets half of the worker's time at most
+        start("ticks", max(delay, took / 1000), tick, context, timer, delay)
     end
 end
 
 
 local function set_tick(context, period)
-    if period == 0 then
+    -- a timer would keep the VM of a request for ever
+    if period == 0 or cdefs.of_request then
         timers[context] = nil
         return
     end

@@ -213,9 +213,13 @@ if not known or not same then
          .. "an update takes a restart of nginx")
 end
 
-if _M.lib.proxy_wasm_init(ngx.get_phase() == "init" and 1 or 0, _M.error_buffer()) ~= 0 then
+local rc = _M.lib.proxy_wasm_init(ngx.get_phase() == "init" and 1 or 0, _M.error_buffer())
+if rc < 0 then
     fail(_M.error_text())
 end
+
+-- This VM goes with the request that it was made for: lua_code_cache is off.
+_M.of_request = rc == 1
 
 
 return _M

@@ -4,10 +4,13 @@ use crate::abi::host::{LocalResponse, is_header_name, is_header_value};
 use crate::abi::types::{LogLevel, Status};
 use crate::abi::wire;
 
+/// Most of the details that are kept, for the log.
+const MAX_DETAILS: usize = 64 * 1024;
+
 /// `proxy_send_local_response` (all versions).
 ///
 /// `InvalidMemoryAccess` for a piece outside memory or headers whose counts or lengths lie. A header that no response may have
-/// is left out, a status that is none becomes 500, and a response after the first byte was sent is dropped, each with an
+/// is left out, a status that is none becomes 500, a body longer than bodies may be becomes none, with 500, and a response after the first byte was sent is dropped, each with an
 /// error in the log: the specification has no status for them.
 #[allow(
     clippy::too_many_arguments,
@@ -29,15 +32,16 @@ pub fn proxy_send_local_response(
     let body = slice(memory, body_data, body_size)?;
     let headers = slice(memory, serialized_headers_data, serialized_headers_size)?;
     let headers = wire::decode(headers).map_err(|_| Status::InvalidMemoryAccess)?;
+    let limit = state.plugin.bounds.body;
 
     let mut response = LocalResponse {
         status: status_code,
-        details: details.to_vec(),
-        body: body.to_vec(),
+        details: details[..details.len().min(MAX_DETAILS)].to_vec(),
+        body: Vec::new(),
         headers: Vec::with_capacity(headers.len()),
         grpc_status: grpc_status.cast_signed(),
     };
-    // what is below 200 is no answer yet
+    // What is below 200 is no answer yet.
     if !(200..=999).contains(&status_code) {
         state.log(
             LogLevel::Error,
@@ -46,6 +50,16 @@ pub fn proxy_send_local_response(
             )
             .as_bytes(),
         );
+        response.status = 500;
+    }
+    if body.len() <= limit {
+        response.body = body.to_vec();
+    } else {
+        let size = body.len();
+        let text = format!(
+            "proxy_send_local_response: a body of {size} bytes, {limit} are allowed, 500 is sent"
+        );
+        state.log(LogLevel::Error, text.as_bytes());
         response.status = 500;
     }
     for (name, value) in headers {

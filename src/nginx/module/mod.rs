@@ -359,10 +359,10 @@ extern "C" fn complete(_: *mut c_void) -> isize {
 }
 
 /// nginx reads a configuration, and a Lua VM begins with it. Where nginx does not know this module, nothing else tells that it does.
-pub fn begin_configuration() {
-    // With `lua_code_cache off` each request has a VM of its own, which begins in the same way.
+/// False where the VM is that of a request (`lua_code_cache off`), which begins in the same way.
+pub fn begin_configuration() -> bool {
     if process::is_worker() || body_filter::is_installed() {
-        return;
+        return false;
     }
     let mut state = STATE.lock();
     if !state.reading {
@@ -373,6 +373,7 @@ pub fn begin_configuration() {
             body_filter::belongs_to(cycle);
         }
     }
+    true
 }
 
 /// A configuration was good (`init_module`).

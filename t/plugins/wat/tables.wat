@@ -1,0 +1,18 @@
+;; Makes two tables grow until they have all the elements that there may be, and traps unless those are 1,048,576 in all.
+(module
+  (memory (export "memory") 1)
+  (table $one 1000 funcref)
+  (table $two 0 funcref)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+  (func $must (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (call $must (i32.eq (table.grow $one (ref.null func) (i32.const 1047577)) (i32.const -1)))
+    (call $must (i32.eq (table.grow $one (ref.null func) (i32.const 523788)) (i32.const 1000)))
+    (call $must (i32.eq (table.grow $two (ref.null func) (i32.const 523789)) (i32.const -1)))
+    (call $must (i32.eq (table.grow $two (ref.null func) (i32.const 523788)) (i32.const 0)))
+    (call $must (i32.eq (table.grow $one (ref.null func) (i32.const 1)) (i32.const -1)))
+    (call $must (i32.eq (table.grow $two (ref.null func) (i32.const 1)) (i32.const -1)))
+    (call $must (i32.eq (table.size $one) (i32.const 524788)))
+    (call $must (i32.eq (table.size $two) (i32.const 523788)))
+    (i32.const 0)))
