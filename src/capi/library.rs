@@ -35,6 +35,7 @@ extern "C" fn about_to_fork() {
 
 extern "C" fn forked() {
     process::forked();
+    nginx::body_filter::forked();
     shared::forked();
     clock::forked();
 }

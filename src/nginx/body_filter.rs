@@ -61,27 +61,49 @@ const NGX_ERROR: isize = -1;
 
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static NEXT: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-/// The configuration that it was put in place for, by the address of its `ngx_cycle`.
-static CYCLE: AtomicUsize = AtomicUsize::new(0);
+/// The configuration that it was put in place for last, by the address of its `ngx_cycle`. nginx may refuse it yet.
+static PLACED: AtomicUsize = AtomicUsize::new(0);
+/// The one of those that workers have run with last.
+static SETTLED: AtomicUsize = AtomicUsize::new(0);
+/// Which filter is the first of that one's.
+static FIRST: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+/// Where nginx has the first filter of its list: `ngx_http_top_body_filter`.
+static TOP: AtomicPtr<*mut c_void> = AtomicPtr::new(ptr::null_mut());
 
 /// How many responses of this process are to be replaced: with none, which is nearly always, the filter does nothing.
 static REPLACING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the filter is there.
 pub fn is_installed() -> bool {
-    process::cycle() == Some(CYCLE.load(Ordering::Relaxed))
+    runs_with(&PLACED) || runs_with(&SETTLED)
+}
+
+fn runs_with(cycle: &AtomicUsize) -> bool {
+    process::cycle() == Some(cycle.load(Ordering::Relaxed))
 }
 
 /// Says which configuration it was put in place for: nginx makes the list of filters anew with each.
 pub fn belongs_to(cycle: usize) {
-    CYCLE.store(cycle, Ordering::Relaxed);
+    PLACED.store(cycle, Ordering::Relaxed);
+    if SETTLED.load(Ordering::Relaxed) == cycle {
+        // One that is gone had the same address.
+        SETTLED.store(0, Ordering::Relaxed);
+    }
 }
 
-/// A worker begins after nginx has refused a configuration, of which the list of filters may be.
-pub fn doubt() {
-    // SAFETY: nginx exports a variable of this name that holds the first body filter.
-    if top().is_none_or(|top| unsafe { *top } != filter as *mut c_void) {
-        belongs_to(0);
+/// Workers are about to be forked: the list is complete if this is the first time with a configuration.
+pub fn settle() {
+    if runs_with(&PLACED) && !runs_with(&SETTLED) {
+        SETTLED.store(PLACED.load(Ordering::Relaxed), Ordering::Relaxed);
+        FIRST.store(first(), Ordering::Relaxed);
+    }
+}
+
+/// A worker begins. Where nginx has refused a configuration since, its list is one that was begun for that, without what was to come:
+/// the one before is put back.
+pub fn forked() {
+    if runs_with(&SETTLED) {
+        set_first(FIRST.load(Ordering::Relaxed));
     }
 }
 
@@ -102,18 +124,24 @@ pub fn count_replacing(more: bool) {
 /// Puts the filter in front of those that are there. To be called once while nginx reads a configuration, which has made the list of
 /// filters anew.
 pub fn install() {
-    if let Some(top) = top() {
-        // SAFETY: nginx reads it only once the configuration is complete.
-        unsafe {
-            NEXT.store(*top, Ordering::Relaxed);
-            *top = filter as *mut c_void;
-        }
+    if let Some(top) = find(c"ngx_http_top_body_filter") {
+        TOP.store(top.cast(), Ordering::Relaxed);
+        NEXT.store(first(), Ordering::Relaxed);
+        set_first(filter as *mut c_void);
     }
 }
 
-/// Where nginx has its first body filter.
-fn top() -> Option<*mut *mut c_void> {
-    find(c"ngx_http_top_body_filter").map(<*mut c_void>::cast)
+/// The first of nginx's body filters.
+fn first() -> *mut c_void {
+    // SAFETY: it is null, or where nginx has the first filter.
+    unsafe { TOP.load(Ordering::Relaxed).as_ref() }.map_or(ptr::null_mut(), |first| *first)
+}
+
+fn set_first(filter: *mut c_void) {
+    // SAFETY: it is null, or where nginx has the first filter, which only this thread looks at.
+    if let Some(first) = unsafe { TOP.load(Ordering::Relaxed).as_mut() } {
+        *first = filter;
+    }
 }
 
 unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {

@@ -87,7 +87,8 @@ local function tick(premature, context, timer, delay)
     attend()
 
     if timers[context] == timer then
-        -- it gets half of the worker's time at most
+        -- it gets half of the worker's time at most; a timer counts from the time that nginx knows
+        ngx.update_time()
         start("ticks", max(delay, took / 1000), tick, context, timer, delay)
     end
 end
@@ -251,7 +252,8 @@ function attend()
             start("the ends of requests", KEEP, keep)
 
         elseif kind == TASK_RUN then
-            if not start("queues", 0, look) then
+            -- nginx runs a timer of 0 again before it looks at connections
+            if not start("queues", 0.001, look) then
                 lib.proxy_wasm_worker_events()
             end
 

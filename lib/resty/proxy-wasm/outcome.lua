@@ -122,6 +122,9 @@ end
 local function send_local_response()
     local status, body, headers = local_response()
 
+    -- nginx does so as well, but later: its "100 Continue" would come in the middle of the response
+    ngx.req.discard_body()
+
     for name, value in pairs(headers) do
         ngx.header[name] = value
     end

@@ -166,6 +166,7 @@ pub fn set_accept_hook(accepted: fn()) {
 
 /// Workers are about to be forked: nginx has read what there was to read.
 pub fn about_to_fork() {
+    body_filter::settle();
     let mut state = STATE.lock();
     if state.read_beside.is_some() && state.read_beside == process::cycle() {
         state.read_beside = None;
@@ -395,9 +396,7 @@ extern "C" fn accept(cycle: *mut c_void) -> isize {
 /// A worker begins (`init_process`). It runs with what was good last, even if the master has met a bad configuration
 /// since.
 extern "C" fn forget(_: *mut c_void) -> isize {
-    if mem::take(&mut STATE.lock().reading) {
-        body_filter::doubt();
-    }
+    STATE.lock().reading = false;
     0
 }
 
