@@ -4,10 +4,12 @@ use strict;
 use warnings;
 
 use Test::More;
+use Time::HiRes qw(time);
 use Server;
 
 my $locations = <<"_EOC_";
 location /lua { content_by_lua_block { ngx.print(tostring(assert(loadstring(ngx.var.http_x_lua))())) } }
+location /metrics { content_by_lua_block { ngx.print(assert(wasm.metrics())) } }
 location /upstream { return 200 "answer"; }
 location ~ ^/chain/(?<name>\\w+) {
     access_by_lua_block { chains[ngx.var.name]:access() }
@@ -125,9 +127,9 @@ local function busy(name)
 end
 items, answers = busy("items"), busy("answers")
 fills = assert(wasm.on_configure(assert(wasm.load("fills", guests .. "script.wasm")),
-    "on_request_headers as queue resolve_shared_queue items busy\n" .. ("on_request_headers enqueue_shared_queue %queue x\n"):rep(80)))
+    "on_request_headers as queue resolve_shared_queue items busy\n" .. ("on_request_headers enqueue_shared_queue %queue x\n"):rep(40)))
 _EOC_
-    for (['fills', 'items', 80, 'items of a queue'], ['answers', 'answers', 60, 'answers to calls']) {
+    for (['fills', 'items', 40, 'items of a queue'], ['answers', 'answers', 60, 'answers to calls']) {
         my ($context, $plugin, $all, $name) = @$_;
         my $done = sub { scalar(my @lines = $server->log(qr/proxy-wasm $plugin: done/)) };
         is(lua($server, "return wasm.on_http_request_headers($context)"), 'true', "$name, $all at a time");
@@ -136,6 +138,16 @@ _EOC_
         cmp_ok($done->(), '<', $all, 'is answered before all is done');
         ok(Server::wait_for(sub { $done->() == $all }, 30), 'which it is in the end');
     }
+}
+
+{
+    # as much time as it takes goes by before the next tick, and more where the machine is busy
+    my $server = server(init_worker => 'wasm.init_worker()', init => 'ticks = assert(wasm.on_configure(assert(wasm.load("ticks", wat .. "busy.wat")), "xx"))');
+    my $busy = sub { ($server->get('/metrics'))[1] =~ /^proxy_wasm_callback_seconds_sum\{plugin="ticks"\} (\S+)$/m ? $1 : 0 };
+    ok(Server::wait_for(sub { $busy->() > 0.1 }), 'ticks that come as fast as they can');
+    my ($begun, $before) = (time, $busy->());
+    ok(Server::wait_for(sub { $busy->() - $before > 0.5 }, 60), 'and take long');
+    cmp_ok($busy->() - $before, '<', 0.75 * (time - $begun), 'leave time for others');
 }
 
 # what a plugin does before its first request

@@ -62,6 +62,7 @@ local script = guests .. "script.wasm"
 grows = new("grows", script, "on_request_headers grow 32\non_request_headers grow 1000", { memory_limit = "4m" })
 tables = new("tables", wat .. "tables.wat")
 recurses = new("recurses", wat .. "recursion.wat")
+asks = new("asks", wat .. "allocator-recurses.wat")
 allocates = new("allocates", script, "on_request_headers alloc 1000000\non_request_headers trap")
 _EOC_
     is(lua($server, 'return run(grows)'), 'true', 'a plugin that may have 4 MiB');
@@ -79,9 +80,9 @@ _EOC_
     }
 
     my ($worker) = $server->workers;
-    my $crash = 'return run(recurses) .. run(allocates)';
-    is(lua($server, $crash), $crashed x 2, 'a plugin that calls itself without an end, and one that traps with a MB in its hands');
-    like(join('|', said($server, 'recurses')), qr/trapped: wasm trap: call stack exhausted/, 'the cause is in the log');
+    my $crash = 'return run(recurses) .. run(asks) .. run(allocates)';
+    is(lua($server, $crash), $crashed x 3, 'a plugin that calls itself without an end, one that does so through the host, and one that traps with a MB in its hands');
+    is_deeply([said($server, $_)], ['proxy_on_request_headers trapped: wasm trap: call stack exhausted'], 'the cause is in the log') for 'recurses', 'asks';
     lua($server, $crash) for 1 .. 30;
     my $before = $server->rss($worker);
     lua($server, $crash) for 1 .. 200;
@@ -262,6 +263,8 @@ chains = {
         .. "\non_request_body as longer set_buffer_bytes 0 0 4096 " .. ("y"):rep(4097)
         .. "\non_request_body as appended set_buffer_bytes 0 4096 0 z"
         .. "\non_request_body as shorter set_buffer_bytes 0 0 4096 " .. ("y"):rep(4095)),
+    answers = chain("answers", "closed", 'on_request_headers send_local_response 403 "" ' .. ("z"):rep(4096)),
+    answers_longer = chain("answers_longer", "closed", 'on_request_headers send_local_response 403 "" ' .. ("z"):rep(4097)),
 }
 api = {
     holds = new("holder", script, "on_request_body@more return pause\non_request_body args\n" .. holds),
@@ -327,6 +330,10 @@ _EOC2_
     my $warning = 'proxy_set_buffer_bytes: a body of 4097 bytes, 4096 are allowed';
     is_deeply([grep { /->|allowed/ } said($server, 'sets')], ['on_request_body exact -> 0', $warning, 'on_request_body longer -> 2', $warning,
         'on_request_body appended -> 2', 'on_request_body shorter -> 0'], 'may make it so long');
+
+    is(join(' ', ($server->get('/chain/answers/memory'))[0, 1]), '403 ' . 'z' x 4096, 'a local response as long as it may be');
+    is(($server->get('/chain/answers_longer/memory'))[0], 500, 'a byte longer');
+    is((said($server, 'answers_longer'))[0], 'proxy_send_local_response: a body of 4097 bytes, 4096 are allowed, 500 is sent', 'the log says why');
     is_deeply([$server->workers], [$worker], 'the worker is the same');
     is_deeply([$server->log(qr/trapped|\[(?:crit|alert|emerg)\]/)], [], 'nothing trapped');
 }

@@ -1,8 +1,9 @@
-;; Is busy for 30 ms with each item of the queue `busy`, and with each answer to its calls, of which it makes 60 when a request ends. Logs `done` after
-;; each.
+;; Is busy for 30 ms with each item of the queue `busy`, and with each answer to its calls, of which it makes 60 when a request ends; with a
+;; configuration of more than a byte also once a millisecond. Logs `done` after each.
 (module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_current_time_nanoseconds" (func $time (param i32) (result i32)))
+  (import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))
   (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
   (import "env" "proxy_http_call"
     (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
@@ -21,9 +22,12 @@
     (loop $more
       (br_if $more (i64.lt_u (call $now) (local.get $end))))
     (drop (call $log (i32.const 2) (i32.const 20) (i32.const 4))))
-  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+  (func (export "proxy_on_configure") (param i32) (param $size i32) (result i32)
+    (if (i32.gt_u (local.get $size) (i32.const 1)) (then (drop (call $tick (i32.const 1)))))
     (drop (call $register (i32.const 16) (i32.const 4) (i32.const 8)))
     (i32.const 1))
+  (func (export "proxy_on_tick") (param i32)
+    (call $work))
   (func (export "proxy_on_queue_ready") (param i32 i32)
     (call $work))
   (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
