@@ -211,8 +211,9 @@ end
 
 -- What is known of a plugin.
 --
--- Returns a table: name, engine, code ("compiled" or "interpreted"), abi_version, size (bytes of the file), hash (SHA-256), root_id,
--- contexts (in this worker's VM), and the lists exports, imports and unknown_imports; or nil and "bad plugin". Phases: any.
+-- Returns a table: name, engine, code ("compiled" or "interpreted"), cache ("hit", "miss" or "off"), abi_version, size (bytes of the
+-- file), hash (SHA-256), root_id, contexts (in this worker's VM), and the lists exports, imports and unknown_imports; or nil and
+-- "bad plugin". Phases: any.
 function _M.info(plugin)
     if not ffi_istype(plugin_type, plugin) then
         return nil, "bad plugin"

@@ -8,7 +8,7 @@ use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, fail, guard, headers
 use super::host::WorkerHost;
 use super::{engine, settings, worker};
 use crate::abi::types::AbiVersion;
-use crate::plugin::{Options, Plugin};
+use crate::plugin::{Options, Origin, Plugin};
 
 /// A loaded plugin, as C sees it.
 pub struct ProxyWasmPlugin {
@@ -134,6 +134,7 @@ fn parse<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Option
         bounds: own.bounds(),
         waiting: own.waiting(),
         crashes: own.crashes(),
+        cache: settings::cache(),
         ..options
     })
 }
@@ -205,8 +206,9 @@ fn flags(plugin: &Plugin) -> c_int {
     )
 }
 
-/// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `abi_version`, `size` (bytes
-/// of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import`
+/// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `cache` (`hit` for code
+/// that was found on disk, `miss` for code that was not and so was compiled, `off` without a cache and for what is interpreted),
+/// `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import`
 /// (`module.name`) and `unknown_import`.
 ///
 /// Returns 0, and the text in `*info`, valid until the next call into the library.
@@ -248,6 +250,14 @@ fn describe(plugin: &Plugin, text: &mut String) {
                 "compiled"
             } else {
                 "interpreted"
+            },
+        ),
+        (
+            "cache",
+            match compiled.origin {
+                Origin::NoCache => "off",
+                Origin::Compiled => "miss",
+                Origin::Cache => "hit",
             },
         ),
         ("abi_version", compiled.abi.as_str()),

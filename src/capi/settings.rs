@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::os::raw::{c_char, c_int};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,6 +13,7 @@ use super::engine;
 use super::plugin::system_message;
 use crate::abi::vm::Bounds;
 use crate::egress::{self, Http2};
+use crate::engine::cache::{self, Cache};
 use crate::nginx::{self, Directive};
 use crate::plugin::{Allowance, CrashLimit, Waiting};
 use crate::shared::{DEFAULT_SIZE, Policy, SIZES};
@@ -60,6 +61,8 @@ enum Accepts {
     /// A count, or none.
     CountOrOff(RangeInclusive<u64>),
     File,
+    /// A folder that is there or can be made.
+    Folder,
 }
 
 const SWITCH: Accepts = Accepts::Words(&["on", "off"], "on or off");
@@ -68,6 +71,8 @@ fn accepts(directive: Directive) -> Accepts {
     match directive {
         Directive::Vm => Accepts::Engine,
         Directive::Aot => Accepts::Words(&["auto", "on", "off"], "auto, on or off"),
+        Directive::CachePath => Accepts::Folder,
+        Directive::CacheSize => Accepts::Size(1 << 20..=64 << 30, "1m to 64g"),
         // From a page of WebAssembly's to all that 32 bits can address.
         Directive::MemoryLimit => Accepts::Size(64 << 10..=4 << 30, "64k to 4g"),
         Directive::MemoryRenew => Accepts::Size(64 << 10..=4 << 30, "64k to 4g"),
@@ -98,9 +103,13 @@ fn accepts(directive: Directive) -> Accepts {
 pub fn check_directive(directive: Directive, word: &str) -> Result<(), String> {
     let wanted = match accepts(directive) {
         Accepts::Engine => return engine::check(word).map(|_| ()),
-        Accepts::File if !word.starts_with('/') => "a full path".to_owned(),
-        Accepts::File => {
-            return File::open(word).map(|_| ()).map_err(|error| {
+        Accepts::File | Accepts::Folder if !word.starts_with('/') => "a full path".to_owned(),
+        kind @ (Accepts::File | Accepts::Folder) => {
+            let tried = match kind {
+                Accepts::Folder => cache::make(Path::new(word)),
+                _ => File::open(word).map(|_| ()),
+            };
+            return tried.map_err(|error| {
                 format!(
                     "bad {} \"{word}\": {}",
                     directive.name().to_string_lossy(),
@@ -175,6 +184,14 @@ fn number(word: &str) -> Option<(u64, &str)> {
 /// What configuration says: the directive, else the setting.
 pub fn said(directive: Directive) -> Option<String> {
     nginx::configured(directive).or_else(|| SETS.lock().now()[directive as usize].clone())
+}
+
+/// Where compiled code is kept by configuration.
+pub fn cache() -> Option<Cache> {
+    const DEFAULT_SIZE: u64 = 1 << 30;
+    let path = said(Directive::CachePath)?;
+    let size = said(Directive::CacheSize).and_then(|word| size(&word));
+    Some(Cache::new(Path::new(&path), size.unwrap_or(DEFAULT_SIZE)))
 }
 
 /// No limit.

@@ -6,6 +6,7 @@
 //!
 //! Nothing here may name a proxy's notions, and only `abi` and `plugin` use it.
 
+pub mod cache;
 pub mod clock;
 mod error;
 mod signals;
@@ -14,10 +15,13 @@ pub mod wasmedge;
 pub mod wasmtime;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{Error, Trap};
+
+use cache::Kept;
 
 /// The types of WebAssembly's values. Only numbers cross between host and guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +187,14 @@ pub trait Module<S>: Send + Sync {
         true
     }
 
+    /// What [`Engine::restore`] makes the module from; `None` where there is no code.
+    ///
+    /// # Errors
+    /// The system's.
+    fn code(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// What the operator should know of how the module was compiled, in one line.
     fn notice(&self) -> Option<&str> {
         None
@@ -210,6 +222,15 @@ pub trait Engine<S>: Send + Sync {
     /// # Errors
     /// The bytes are not a valid module.
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error>;
+
+    /// All that the code of a module depends on, beside the module, the engine's name and the variant. `None` where code cannot be kept.
+    fn fingerprint(&self) -> Option<Vec<u8>>;
+
+    /// The same module from the code that [`Module::code`] gave once, where the name, the variant and the fingerprint were the same.
+    ///
+    /// # Errors
+    /// It has to be compiled.
+    fn restore(&self, bytes: &[u8], kept: &Kept) -> Result<Arc<dyn Module<S>>, Error>;
 }
 
 /// Messages go into a log of lines.

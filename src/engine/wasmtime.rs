@@ -1,19 +1,24 @@
 //! Wasmtime.
 
+mod kept;
 mod limiter;
+mod neutral;
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use limiter::Limiter;
+use neutral::{export, import, trap};
 use wasmtime as wt;
 use wt::{AsContext, AsContextMut};
 
+use super::cache::Kept;
 use super::clock::{self, Call};
 use super::{
-    Engine, Error, Export, ExportKind, Func, FuncType, Guest, HostFunc, Import, Instance, Limits,
-    Module, Template, Trap, ValType, one_line, signals,
+    Engine, Error, Export, Func, FuncType, Guest, HostFunc, Import, Instance, Limits, Module,
+    Template, Trap, ValType, one_line, signals,
 };
 
 /// More ticks than any clock counts.
@@ -57,11 +62,17 @@ impl<S: 'static> Engine<S> for Wasmtime {
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
         let module = wt::Module::new(&self.engine, bytes)
             .map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
-        Ok(Arc::new(Compiled {
-            imports: module.imports().map(import).collect(),
-            exports: module.exports().map(export).collect(),
-            module,
-        }))
+        Ok(Arc::new(Compiled::new(module)))
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        Some(kept::fingerprint(&self.engine))
+    }
+
+    fn restore(&self, _bytes: &[u8], kept: &Kept) -> Result<Arc<dyn Module<S>>, Error> {
+        let module = kept::module(&self.engine, kept)
+            .map_err(|e| Error::Engine(one_line(&format!("{e:#}"))))?;
+        Ok(Arc::new(Compiled::new(module)))
     }
 }
 
@@ -71,6 +82,16 @@ struct Compiled {
     exports: Vec<Export>,
 }
 
+impl Compiled {
+    fn new(module: wt::Module) -> Self {
+        Self {
+            imports: module.imports().map(import).collect(),
+            exports: module.exports().map(export).collect(),
+            module,
+        }
+    }
+}
+
 impl<S: 'static> Module<S> for Compiled {
     fn imports(&self) -> &[Import] {
         &self.imports
@@ -78,6 +99,10 @@ impl<S: 'static> Module<S> for Compiled {
 
     fn exports(&self) -> &[Export] {
         &self.exports
+    }
+
+    fn code(&self) -> io::Result<Option<Vec<u8>>> {
+        self.module.serialize().map(Some).map_err(io::Error::other)
     }
 
     fn link(&self, funcs: Vec<HostFunc<S>>) -> Result<Arc<dyn Template<S>>, Error> {
@@ -385,67 +410,5 @@ fn value(ty: wt::ValType, bits: u64) -> wt::Val {
         wt::ValType::V128 => wt::Val::V128(u128::from(bits).into()),
         wt::ValType::Ref(ref_type) => wt::Val::null_ref(ref_type.heap_type()),
         wt::ValType::I32 => wt::Val::I32((bits as u32).cast_signed()),
-    }
-}
-
-fn neutral_type(ty: &wt::ValType) -> ValType {
-    match ty {
-        wt::ValType::I32 => ValType::I32,
-        wt::ValType::I64 => ValType::I64,
-        wt::ValType::F32 => ValType::F32,
-        wt::ValType::F64 => ValType::F64,
-        wt::ValType::V128 => ValType::V128,
-        wt::ValType::Ref(ty) if ty.matches(&wt::RefType::FUNCREF) => ValType::FuncRef,
-        wt::ValType::Ref(ty) if ty.matches(&wt::RefType::EXTERNREF) => ValType::ExternRef,
-        wt::ValType::Ref(_) => ValType::Other,
-    }
-}
-
-fn func_type(ty: &wt::FuncType) -> FuncType {
-    FuncType {
-        params: ty.params().map(|t| neutral_type(&t)).collect(),
-        results: ty.results().map(|t| neutral_type(&t)).collect(),
-    }
-}
-
-fn import(import: wt::ImportType<'_>) -> Import {
-    Import {
-        module: import.module().to_owned(),
-        name: import.name().to_owned(),
-        ty: import.ty().func().map(func_type),
-    }
-}
-
-fn export(export: wt::ExportType<'_>) -> Export {
-    Export {
-        name: export.name().to_owned(),
-        kind: match export.ty() {
-            wt::ExternType::Func(ty) => ExportKind::Func(func_type(&ty)),
-            wt::ExternType::Memory(_) => ExportKind::Memory,
-            _ => ExportKind::Other,
-        },
-    }
-}
-
-fn trap(error: wt::Error, time: Duration) -> Trap {
-    let backtrace = error
-        .downcast_ref::<wt::WasmBacktrace>()
-        .map(|b| {
-            b.to_string()
-                .lines()
-                .skip(1)
-                .map(|l| l.trim().to_owned())
-                .collect()
-        })
-        .unwrap_or_default();
-    let (message, timed_out) = match error.downcast_ref::<Trap>() {
-        Some(trap) => (trap.message.clone(), trap.timed_out),
-        None if error.downcast_ref() == Some(&wt::Trap::Interrupt) => (clock::message(time), true),
-        None => (one_line(&error.root_cause().to_string()), false),
-    };
-    Trap {
-        message,
-        backtrace,
-        timed_out,
     }
 }

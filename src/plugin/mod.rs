@@ -29,11 +29,12 @@ use crate::abi::host::{Event, Host};
 use crate::abi::log;
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Bounds, PluginInfo, Rate, VmState};
+use crate::engine::cache::Cache;
 use crate::engine::{Engine, Limits, clock};
 
 pub use context::PluginContext;
 pub use error::Error;
-pub use module::Compiled;
+pub use module::{Compiled, Origin};
 use process::Own;
 pub use recovery::CrashLimit;
 use recovery::{Recovery, Verdict};
@@ -59,6 +60,8 @@ pub struct Options {
     pub waiting: Waiting,
     /// How often it may crash.
     pub crashes: CrashLimit,
+    /// Where compiled code is kept.
+    pub cache: Option<Cache>,
 }
 
 /// When requests wait.
@@ -130,7 +133,7 @@ impl Plugin {
         engine: &dyn Engine<VmState>,
         host: Rc<dyn Host>,
     ) -> Result<Self, Error> {
-        let compiled = module::compile(bytes, engine)?;
+        let (compiled, problem) = module::compile(bytes, engine, options.cache.as_ref())?;
         let root_id = options
             .root_id
             .unwrap_or_else(|| module::guess_root_id(name, bytes));
@@ -164,6 +167,9 @@ impl Plugin {
         }
         if let Some(notice) = &plugin.compiled.notice {
             plugin.log(LogLevel::Warn, notice);
+        }
+        if let Some(problem) = problem {
+            plugin.log(LogLevel::Warn, &problem);
         }
         plugin.log(
             LogLevel::Debug,

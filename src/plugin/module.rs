@@ -11,6 +11,7 @@ use crate::abi::Callbacks;
 use crate::abi::imports;
 use crate::abi::types::AbiVersion;
 use crate::abi::vm::VmState;
+use crate::engine::cache::{Cache, Obtained};
 use crate::engine::{Engine, ExportKind, FuncType, Template, ValType};
 
 /// What the host may allocate guest memory with, in the order of preference.
@@ -36,6 +37,18 @@ pub struct Compiled {
     pub is_compiled: bool,
     /// What the engine has to say of how it compiled the module.
     pub notice: Option<String>,
+    pub origin: Origin,
+}
+
+/// Where code comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// There is no cache on disk, or the code is interpreted.
+    NoCache,
+    /// It was not in the cache, and so it was compiled.
+    Compiled,
+    /// It was in the cache.
+    Cache,
 }
 
 impl Compiled {
@@ -57,37 +70,56 @@ impl Compiled {
     }
 }
 
-type Cache = HashMap<([u8; 32], &'static str, u32), Weak<Compiled>>;
+type Known = HashMap<([u8; 32], &'static str, u32), Weak<Compiled>>;
 
 /// A reload finds here what the configuration before it still holds.
-static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
+static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
-/// Compiles `bytes` and checks that they are a plugin.
+/// Compiles `bytes`, or finds them compiled, and checks that they are a plugin. Also returns what is wrong with the cache on disk, if
+/// something is.
 ///
 /// # Errors
-/// See [`Error`]; nothing is kept of a module that fails.
-pub fn compile(bytes: &[u8], engine: &dyn Engine<VmState>) -> Result<Arc<Compiled>, Error> {
+/// See [`Error`]; nothing is remembered of a module that fails.
+pub fn compile(
+    bytes: &[u8],
+    engine: &dyn Engine<VmState>,
+    cache: Option<&Cache>,
+) -> Result<(Arc<Compiled>, Option<String>), Error> {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
     let key = (hash, engine.name(), engine.variant());
-    let mut cache = CACHE.lock();
-    let cache = cache.get_or_insert_default();
-    if let Some(compiled) = cache.get(&key).and_then(Weak::upgrade) {
-        return Ok(compiled);
+    let mut known = KNOWN.lock();
+    let known = known.get_or_insert_default();
+    if let Some(compiled) = known.get(&key).and_then(Weak::upgrade) {
+        return Ok((compiled, None));
     }
-    let compiled = Arc::new(build(bytes, hash, engine)?);
-    cache.retain(|_, module| module.strong_count() > 0);
+    let (compiled, problem) = build(bytes, hash, engine, cache)?;
+    let compiled = Arc::new(compiled);
+    known.retain(|_, module| module.strong_count() > 0);
     // What could not be had now may be had the next time.
     if compiled.notice.is_none() {
-        cache.insert(key, Arc::downgrade(&compiled));
+        known.insert(key, Arc::downgrade(&compiled));
     }
-    Ok(compiled)
+    Ok((compiled, problem))
 }
 
-fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<Compiled, Error> {
+fn build(
+    bytes: &[u8],
+    hash: [u8; 32],
+    engine: &dyn Engine<VmState>,
+    cache: Option<&Cache>,
+) -> Result<(Compiled, Option<String>), Error> {
     if bytes.is_empty() {
         return Err(Error::Empty);
     }
-    let module = engine.compile(bytes).map_err(|error| {
+    let obtained = match cache {
+        Some(cache) => cache.compile(engine, bytes, &hash),
+        None => engine.compile(bytes).map(Obtained::compiled),
+    };
+    let Obtained {
+        module,
+        found,
+        problem,
+    } = obtained.map_err(|error| {
         // What the parser quotes of a file that is neither form does not belong into a log.
         let text = matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';'));
         if text || bytes.starts_with(b"\0asm") {
@@ -127,7 +159,7 @@ fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<C
         return Err(Error::NoMemory);
     }
     let matched = imports::resolve(module.imports()).map_err(Error::Import)?;
-    Ok(Compiled {
+    let compiled = Compiled {
         abi,
         hash,
         size: bytes.len(),
@@ -141,8 +173,14 @@ fn build(bytes: &[u8], hash: [u8; 32], engine: &dyn Engine<VmState>) -> Result<C
         unknown_imports: matched.unknown,
         is_compiled: module.is_compiled(),
         notice: module.notice().map(str::to_owned),
+        origin: match (found, cache) {
+            (true, _) => Origin::Cache,
+            (false, Some(_)) if module.is_compiled() => Origin::Compiled,
+            (false, _) => Origin::NoCache,
+        },
         template: module.link(matched.funcs)?,
-    })
+    };
+    Ok((compiled, problem))
 }
 
 /// Arguments are 32-bit integers, however many, and so is a result.

@@ -21,6 +21,8 @@ local _M = {}
 local DIRECTIVES = {
     vm = "wasm_vm",
     wasmedge_aot = "wasmedge_aot",
+    cache_path = "wasm_cache_path",
+    cache_size = "wasm_cache_size",
     memory_limit = "wasm_memory_limit",
     deadline = "wasm_deadline",
     start_deadline = "wasm_start_deadline",
@@ -49,6 +51,8 @@ local DIRECTIVES = {
 --
 -- opts.vm: the engine, as the directive wasm_vm: "wasmtime" or "wasmedge".
 -- opts.wasmedge_aot: which plugins WasmEdge compiles ahead of time, as the directive wasmedge_aot: "auto" (large ones), "on" or "off".
+-- opts.cache_path: the folder in which compiled code is kept, as the directive wasm_cache_path (none).
+-- opts.cache_size: what that code may come to, as the directive wasm_cache_size: "512m" (1g).
 -- opts.memory_limit: what an instance may have of linear memory, as the directive wasm_memory_limit: "64m", "1g" (256m).
 -- opts.memory_renew: from which size of its linear memory on an instance is renewed when it is idle, as the directive wasm_memory_renew: "128m" (never).
 -- opts.deadline: how long a callback may take, as the directive wasm_deadline: "500ms", "2s" (1s).

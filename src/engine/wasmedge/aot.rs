@@ -36,12 +36,17 @@ pub fn parse(api: &Api, config: &Config, wasm: &[u8]) -> Result<Ast, Error> {
     })
 }
 
-/// Compiles a module.
+/// Whether compiled code can be run.
+pub fn is_possible(api: &Api) -> bool {
+    ThreadLocals::are_known(api)
+}
+
+/// Compiles a module. Returns it with the file that the compiler wrote, which has no name any more.
 ///
 /// # Errors
 /// One line with the reason: this WasmEdge has no compiler, or there is no place for its file.
-pub fn compile(api: &Api, config: &Config, wasm: &[u8]) -> Result<Ast, String> {
-    if !ThreadLocals::are_known(api) {
+pub fn compile(api: &Api, config: &Config, wasm: &[u8]) -> Result<(Ast, File), String> {
+    if !is_possible(api) {
         return Err("this WasmEdge is built in a way that is not known".to_owned());
     }
     let folder = PrivateFolder::new().map_err(|error| {
@@ -71,15 +76,21 @@ pub fn compile(api: &Api, config: &Config, wasm: &[u8]) -> Result<Ast, String> {
         let said = String::from_utf8_lossy(&log);
         return Err(one_line(&format!("{status}: {said}")));
     }
-    let path = c_path(&file)?;
+    let ast = parse_file(api, config, &file).map_err(|error| error.to_string())?;
+    let file = File::open(&file).map_err(|error| error.to_string())?;
+    Ok((ast, file))
+}
+
+/// Parses and validates what [`compile`] has written. WasmEdge believes that it comes from there.
+pub fn parse_file(api: &Api, config: &Config, file: &Path) -> Result<Ast, Error> {
+    let path = c_path(file).map_err(Error::Engine)?;
     load(api, config, |loader, module| {
         // SAFETY: the loader is alive, and the path is terminated.
         unsafe { (api.WasmEdge_LoaderParseFromFile)(loader, module, path.as_ptr()) }
     })
-    .map_err(|error| error.to_string())
 }
 
-/// Writes the compiled form of a module to a file: what a cache on disk would keep.
+/// Writes the compiled form of a module to a file.
 fn translate(api: &Api, wasm: &[u8], file: &Path) -> Result<(), String> {
     let path = c_path(file)?;
     let config = Config::new(api).map_err(|error| error.to_string())?;

@@ -49,6 +49,7 @@ macro_rules! functions {
 
 functions! {
     WasmEdge_LogOff: fn();
+    WasmEdge_VersionGet: fn() -> *const c_char;
     WasmEdge_ValTypeGenI32: fn() -> WasmEdge_ValType;
     WasmEdge_ValTypeGenI64: fn() -> WasmEdge_ValType;
     WasmEdge_ValTypeGenF32: fn() -> WasmEdge_ValType;
@@ -122,6 +123,12 @@ impl Api {
         unsafe { CStr::from_ptr((self.WasmEdge_ResultGetMessage)(result)) }
             .to_string_lossy()
             .into_owned()
+    }
+
+    /// The version that was loaded.
+    pub fn version(&self) -> &'static CStr {
+        // SAFETY: the text is a constant of the library, which is never unloaded.
+        unsafe { CStr::from_ptr((self.WasmEdge_VersionGet)()) }
     }
 
     /// Whether a function succeeded.

@@ -9,10 +9,13 @@ mod child;
 mod host;
 mod instance;
 mod interrupt;
+mod kept;
 mod prepare;
 mod signals;
 mod thread_locals;
 
+use std::fs::File;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
@@ -23,7 +26,8 @@ use self::api::{
     Api, Owned, WasmEdge_ASTModuleContext, WasmEdge_ConfigureContext, WasmEdge_FunctionTypeContext,
     WasmEdge_Proposal_ExtendedConst, WasmEdge_Result, WasmEdge_ValType,
 };
-use self::prepare::Names;
+use self::prepare::{Names, Outline};
+use super::cache::Kept;
 use super::{
     Engine, Error, Export, ExportKind, FuncType, HostFunc, Import, Instance, Limits, Module,
     TABLE_ELEMENTS, Template, Trap, ValType,
@@ -31,6 +35,10 @@ use super::{
 
 /// What a guest may use of the native stack, counted as [`prepare`] does: half of what the thread has, or this.
 const MAX_STACK: u64 = 4 << 20;
+
+/// It is rounded down to a multiple of this: what a process's first thread has differs by some pages each time, and code is kept for
+/// one number.
+const STACK_STEP: u64 = 256 << 10;
 
 /// What a thread has for its stack where the system does not say.
 const DEFAULT_STACK: u64 = 8 << 20;
@@ -138,29 +146,31 @@ impl<S: 'static> Engine<S> for WasmEdge {
             AheadOfTime::Always => true,
         };
         let compiled = ahead.then(|| aot::compile(self.api, &self.config, &prepared.wasm));
-        let (ast, is_compiled, reason) = match compiled {
-            Some(Ok(ast)) => (ast, true, None),
+        let (ast, file, reason) = match compiled {
+            Some(Ok((ast, file))) => (ast, Some(file), None),
             failed => (
                 aot::parse(self.api, &self.config, &prepared.wasm)?,
-                false,
+                None,
                 failed.and_then(Result::err),
             ),
         };
         Ok(Arc::new(Compiled {
-            code: Arc::new(Code {
-                api: self.api,
-                ast,
-                is_compiled,
-                exports: prepared.exports,
-                memory_pages: prepared.memory_pages,
-                table_elements: prepared.table_elements,
-                names: prepared.names,
-            }),
-            imports: prepared.imports,
             notice: reason.map(|reason| {
                 format!("interpreted, as it could not be compiled ahead of time: {reason}")
             }),
+            ..Compiled::new(self.api, ast, file.is_some(), prepared.outline, file)
         }))
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        let compiles = *self.ahead.lock() != AheadOfTime::Never && aot::is_possible(self.api);
+        compiles.then(|| kept::fingerprint(self.api))
+    }
+
+    fn restore(&self, bytes: &[u8], kept: &Kept) -> Result<Arc<dyn Module<S>>, Error> {
+        let ast = kept::load(self.api, &self.config, kept)?;
+        let outline = prepare::outline(bytes)?;
+        Ok(Arc::new(Compiled::new(self.api, ast, true, outline, None)))
     }
 }
 
@@ -200,6 +210,33 @@ struct Compiled {
     code: Arc<Code>,
     imports: Vec<Import>,
     notice: Option<String>,
+    /// What the compiler wrote.
+    file: Option<File>,
+}
+
+impl Compiled {
+    fn new(
+        api: &'static Api,
+        ast: Ast,
+        is_compiled: bool,
+        outline: Outline,
+        file: Option<File>,
+    ) -> Self {
+        Self {
+            code: Arc::new(Code {
+                api,
+                ast,
+                is_compiled,
+                exports: outline.exports,
+                memory_pages: outline.memory_pages,
+                table_elements: outline.table_elements,
+                names: outline.names,
+            }),
+            imports: outline.imports,
+            notice: None,
+            file,
+        }
+    }
 }
 
 impl<S: 'static> Module<S> for Compiled {
@@ -213,6 +250,10 @@ impl<S: 'static> Module<S> for Compiled {
 
     fn is_compiled(&self) -> bool {
         self.code.is_compiled
+    }
+
+    fn code(&self) -> io::Result<Option<Vec<u8>>> {
+        self.file.as_ref().map(kept::code).transpose()
     }
 
     fn notice(&self) -> Option<&str> {
@@ -348,5 +389,6 @@ fn stack_size() -> u32 {
         size as u64
     };
     let has = if has == 0 { DEFAULT_STACK } else { has };
-    (has / 2).min(MAX_STACK) as u32
+    let half = (has / 2).min(MAX_STACK);
+    (half - half % STACK_STEP) as u32
 }

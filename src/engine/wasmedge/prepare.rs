@@ -14,16 +14,26 @@ mod survey;
 mod tests;
 mod write;
 
+use std::borrow::Cow;
+
 use self::survey::Survey;
 use super::super::{Error, Export, Import, one_line};
 
 /// The module name that every import is renamed to; import number i has the name i in decimal.
 pub const IMPORTS: &str = "host";
 
+/// A number that is raised when what is written changes: code that was compiled from it is kept.
+pub const EDITION: u8 = 1;
+
 /// What is known of a module, and the module as WasmEdge gets it.
 pub struct Prepared {
     /// The rewritten binary.
     pub wasm: Vec<u8>,
+    pub outline: Outline,
+}
+
+/// What is known of a module without its code.
+pub struct Outline {
     /// Imports in the module's order with their original names.
     pub imports: Vec<Import>,
     /// The module's own exports, without what was added.
@@ -52,8 +62,34 @@ pub struct Names {
 /// # Errors
 /// The bytes are not a valid module.
 pub fn prepare(bytes: &[u8], stack: u32) -> Result<Prepared, Error> {
-    let bytes = wat::parse_bytes(bytes).map_err(|e| Error::Invalid(one_line(&e.to_string())))?;
+    let bytes = binary(bytes)?;
     let survey = Survey::new(&bytes)?;
+    let names = names(&survey);
+    let stack = i32::try_from(stack).unwrap_or(i32::MAX);
+    let wasm = write::write(&survey, &bytes, stack, &names)
+        .map_err(|e| Error::Engine(format!("rewriting the module: {e}")))?;
+    Ok(Prepared {
+        wasm,
+        outline: outlined(survey, names),
+    })
+}
+
+/// What [`prepare`] would find out about a module that it has seen before: its code is not looked at.
+///
+/// # Errors
+/// As there.
+pub fn outline(bytes: &[u8]) -> Result<Outline, Error> {
+    let bytes = binary(bytes)?;
+    let survey = Survey::without_code(&bytes)?;
+    let names = names(&survey);
+    Ok(outlined(survey, names))
+}
+
+fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    wat::parse_bytes(bytes).map_err(|e| Error::Invalid(one_line(&e.to_string())))
+}
+
+fn names(survey: &Survey<'_>) -> Names {
     let free = |name: &str| {
         let mut name = name.to_owned();
         while survey.exports.iter().any(|e| e.name == name) {
@@ -61,22 +97,21 @@ pub fn prepare(bytes: &[u8], stack: u32) -> Result<Prepared, Error> {
         }
         name
     };
-    let names = Names {
+    Names {
         stack_left: free("stack_left"),
         stop: free("stop"),
         start: survey.start.is_some().then(|| free("start")),
-    };
-    let stack = i32::try_from(stack).unwrap_or(i32::MAX);
-    let wasm = write::write(&survey, &bytes, stack, &names)
-        .map_err(|e| Error::Engine(format!("rewriting the module: {e}")))?;
-    Ok(Prepared {
-        wasm,
+    }
+}
+
+fn outlined(survey: Survey<'_>, names: Names) -> Outline {
+    Outline {
         imports: survey.imports,
         exports: survey.exports,
         memory_pages: survey.memory_pages,
         table_elements: survey.table_elements,
         names,
-    })
+    }
 }
 
 /// No fewer bytes than a call takes of the native stack, even in code that is not optimised: where each local, each

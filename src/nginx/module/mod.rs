@@ -23,6 +23,10 @@ pub enum Directive {
     Vm,
     /// `wasmedge_aot`
     Aot,
+    /// `wasm_cache_path`
+    CachePath,
+    /// `wasm_cache_size`
+    CacheSize,
     /// `wasm_memory_limit`
     MemoryLimit,
     /// `wasm_deadline`
@@ -69,9 +73,11 @@ pub enum Directive {
 
 impl Directive {
     /// All, each at its own place.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Vm,
         Self::Aot,
+        Self::CachePath,
+        Self::CacheSize,
         Self::MemoryLimit,
         Self::Deadline,
         Self::StartDeadline,
@@ -100,6 +106,8 @@ impl Directive {
         match self {
             Self::Vm => c"wasm_vm",
             Self::Aot => c"wasmedge_aot",
+            Self::CachePath => c"wasm_cache_path",
+            Self::CacheSize => c"wasm_cache_size",
             Self::MemoryLimit => c"wasm_memory_limit",
             Self::Deadline => c"wasm_deadline",
             Self::StartDeadline => c"wasm_start_deadline",

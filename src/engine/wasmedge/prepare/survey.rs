@@ -78,6 +78,15 @@ pub enum Edit {
 
 impl<'a> Survey<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::of(bytes, true)
+    }
+
+    /// Leaves out what is in functions: neither is it validated nor does anything of it count.
+    pub fn without_code(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::of(bytes, false)
+    }
+
+    fn of(bytes: &'a [u8], with_code: bool) -> Result<Self, Error> {
         // Both in the words of Wasmtime, which compiles functions once the rest is known to be valid.
         let invalid = |e: wp::Error| {
             let message = format!("failed to parse WebAssembly module: {e}");
@@ -98,14 +107,14 @@ impl<'a> Survey<'a> {
         for payload in parser.parse_all(bytes) {
             let payload = payload.map_err(invalid)?;
             match validator.payload(&payload).map_err(invalid)? {
-                ValidPayload::Func(func, body) => {
+                ValidPayload::Func(func, body) if with_code => {
                     let index = func.index;
                     survey
                         .body(func, &body, &mut allocations)
                         .map_err(|e| invalid_body(index, e))?;
                 }
                 ValidPayload::End(types) => survey.end(types.as_ref()),
-                ValidPayload::Ok | ValidPayload::Parser(_) => {}
+                ValidPayload::Func(..) | ValidPayload::Ok | ValidPayload::Parser(_) => {}
             }
             if let Some(types) = validator.types(0) {
                 survey.section(payload, types).map_err(invalid)?;

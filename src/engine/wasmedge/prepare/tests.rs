@@ -46,7 +46,8 @@ impl Guest {
     }
 
     fn try_new(wat: &str) -> wt::Result<Self> {
-        let Prepared { wasm, names, .. } = rewrite(wat.as_bytes());
+        let Prepared { wasm, outline } = rewrite(wat.as_bytes());
+        let names = outline.names;
         let engine = wt::Engine::default();
         let module = wt::Module::new(&engine, wasm)?;
         let mut linker = wt::Linker::<Vec<i32>>::new(&engine);

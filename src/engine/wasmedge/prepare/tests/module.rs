@@ -33,7 +33,7 @@ fn imports_and_exports_are_those_of_the_module() {
             .map_or(String::new(), ToString::to_string);
         format!("{}.{} {ty}", import.module, import.name)
     };
-    let imports: Vec<String> = prepared.imports.iter().map(list).collect();
+    let imports: Vec<String> = prepared.outline.imports.iter().map(list).collect();
     assert_eq!(
         imports,
         [
@@ -47,7 +47,7 @@ fn imports_and_exports_are_those_of_the_module() {
         ExportKind::Memory => format!("{} memory", export.name),
         ExportKind::Other => format!("{} other", export.name),
     };
-    let exports: Vec<String> = prepared.exports.iter().map(list).collect();
+    let exports: Vec<String> = prepared.outline.exports.iter().map(list).collect();
     assert_eq!(
         exports,
         [
@@ -63,8 +63,8 @@ fn imports_and_exports_are_those_of_the_module() {
 fn the_name_of_the_global_is_a_free_one() {
     let prepared =
         rewrite(br#"(module (func (export "stack_left")) (func (export "stack_left_")))"#);
-    assert_eq!(prepared.names.stack_left, "stack_left__");
-    assert_eq!(rewrite(b"(module)").names.stack_left, "stack_left");
+    assert_eq!(prepared.outline.names.stack_left, "stack_left__");
+    assert_eq!(rewrite(b"(module)").outline.names.stack_left, "stack_left");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn sections_that_the_module_lacks_are_added_in_their_order() {
         r#"(import "a" "b" (table 1 funcref)) (import "a" "c" (func)) (elem (i32.const 0) 0)"#,
     ] {
         let prepared = rewrite(format!("(module {fields})").as_bytes());
-        assert_eq!(prepared.names.stack_left, "stack_left", "{fields}");
+        assert_eq!(prepared.outline.names.stack_left, "stack_left", "{fields}");
     }
 }
 
@@ -111,8 +111,11 @@ fn custom_sections_are_dropped() {
 
 #[test]
 fn what_memory_starts_with_is_told() {
-    assert_eq!(rewrite(b"(module (memory 16 65536))").memory_pages, 16);
-    assert_eq!(rewrite(b"(module)").memory_pages, 0);
+    assert_eq!(
+        rewrite(b"(module (memory 16 65536))").outline.memory_pages,
+        16
+    );
+    assert_eq!(rewrite(b"(module)").outline.memory_pages, 0);
 }
 
 #[test]
