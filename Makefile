@@ -52,7 +52,7 @@ ifeq ($(WASM_VM),wasmtime)
 else
 	ci/deps.sh wasmedge
 	ci/cargo-wasmedge.sh test --locked
-	WASM_VM=wasmedge ci/cargo-wasmedge.sh test --locked --test plugin --test calls --test waiting --test background
+	WASM_VM=wasmedge ci/cargo-wasmedge.sh test --locked --test plugin --test calls --test waiting --test background --test limits
 endif
 
 guests:

@@ -392,7 +392,12 @@ function _M.on_http_response_body(plugin_ctx)
         return nil, "bad request"
     end
 
-    if outcomes.replace_body() then
+    local replaced, refused = outcomes.replace_body()
+    if refused then
+        error("proxy_close_stream: the plugin has closed the connection", 0)
+    end
+
+    if replaced then
         return true
     end
 

@@ -8,6 +8,10 @@ const MOST: u32 = 4096;
 /// So many bytes in all of them: a proxy may keep what was replaced until the request ends.
 const MOST_BYTES: usize = 1 << 20;
 
+/// What is logged of the first that is refused.
+pub const TOO_MANY: &[u8] =
+    b"too many changes of headers and variables in one request, the rest is refused";
+
 /// What was changed.
 #[derive(Debug, Default)]
 pub struct Changes {

@@ -1,6 +1,7 @@
 //! Header maps by the specification's numbers: those of the request, and what calls were answered with.
 
 use super::calls::Report;
+use super::changes::TOO_MANY;
 use super::host::{Fields, HeaderMap, HttpStream};
 use super::types::{LogLevel, MapType, Status};
 use super::vm::VmState;
@@ -64,10 +65,7 @@ pub fn writable(
     };
     if let Some(Err(too_many)) = state.stream().map(|c| c.changes.add(headers, bytes)) {
         if too_many.is_first {
-            state.log(
-                LogLevel::Warn,
-                b"too many changes of headers in one request, the rest is refused",
-            );
+            state.log(LogLevel::Warn, TOO_MANY);
         }
         return Err(Status::BadArgument);
     }

@@ -220,7 +220,14 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_body(
                 r,
                 Phase::ResponseBody,
                 outcome,
-                |_, stream, out| stream.on_response_body(chunk, end_of_stream != 0, out),
+                |request, stream, out| {
+                    let body = stream.on_response_body(chunk, end_of_stream != 0, out)?;
+                    if body == BodyOutcome::Replace && request.response_has_no_body() {
+                        // The client would take it for the next response.
+                        out.clear();
+                    }
+                    Ok(body)
+                },
             )
         }
     })

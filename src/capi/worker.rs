@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use rustc_hash::FxBuildHasher;
@@ -77,7 +78,8 @@ struct Worker {
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::default();
+    /// A worker that is told to be quick exits with requests, when nginx has freed what they are woken with: they are not dropped.
+    static WORKER: RefCell<ManuallyDrop<Worker>> = RefCell::default();
     static GIVEN_OUT: RefCell<GivenOut> = RefCell::default();
     static LEFT: RefCell<Vec<Semaphore>> = const { RefCell::new(Vec::new()) };
 }

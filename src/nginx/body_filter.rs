@@ -37,6 +37,7 @@ const _: () = assert!(size_of::<Buf>() == 80);
 /// Bits of `ngx_buf_t`, in the order of their declaration.
 const MEMORY: u32 = 1 << 1;
 const FLUSH: u32 = 1 << 5;
+const SYNC: u32 = 1 << 6;
 const LAST_BUF: u32 = 1 << 7;
 const LAST_IN_CHAIN: u32 = 1 << 8;
 /// What a buffer says about the response and not about its own bytes.
@@ -57,6 +58,7 @@ pub type BodyHook = fn(RequestPtr) -> Replacement;
 
 type Filter = unsafe extern "C" fn(RequestPtr, *mut Chain) -> isize;
 
+const NGX_OK: isize = 0;
 const NGX_ERROR: isize = -1;
 
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
@@ -162,6 +164,9 @@ unsafe extern "C" fn filter(r: RequestPtr, input: *mut Chain) -> isize {
     };
     // SAFETY: nginx gives a chain of its own buffers.
     let marks = unsafe { consume(input) };
+    if body.is_empty() && marks == 0 && !input.is_null() {
+        return NGX_OK;
+    }
     let Some(output) = buffer(r, &body, marks) else {
         return NGX_ERROR;
     };
@@ -219,7 +224,8 @@ fn buffer(r: RequestPtr, bytes: &[u8], marks: u32) -> Option<*mut Chain> {
         let data = memory.add(head);
         ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
         let (start, end, kind) = if bytes.is_empty() {
-            (ptr::null_mut(), ptr::null_mut(), 0)
+            // nginx wants a reason for a buffer without bytes.
+            (ptr::null_mut(), ptr::null_mut(), SYNC)
         } else {
             (data, data.add(bytes.len()), MEMORY)
         };

@@ -268,6 +268,10 @@ impl Request {
             Pseudo::Method => {
                 let method = METHODS.iter().find(|(name, _)| *name == value);
                 let (_, bit) = method.ok_or(HeaderError::Invalid)?;
+                // nginx would send the client a body that it does not expect, or none.
+                if (present == b"HEAD") != (value == b"HEAD") {
+                    return Err(HeaderError::Invalid);
+                }
                 self.raw.set_method(*bit)
             }
             Pseudo::Path => {

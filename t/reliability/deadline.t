@@ -90,12 +90,12 @@ _EOC_
         [queue_ready => "on_request_headers as queue register_shared_queue q\non_request_headers enqueue_shared_queue %queue x\non_queue_ready loop"],
         [http_call_response => "on_log http_call 127.0.0.1:$Server::port (:method=GET :path=/upstream :authority=a) \"\" () 5000\non_http_call_response loop"],
     );
-    my $server = server(http => 'wasm_deadline 100ms;', init => "chains = {}\n$conf");
+    my $server = server(http => 'wasm_deadline 250ms;', init => "chains = {}\n$conf");
     my @workers = $server->workers;
     for (@callbacks) {
         my ($name) = @$_;
         is(join(' ', ($server->get("/chain/$name"))[0, 1]), '200 hello', "a loop in proxy_on_$name");
-        ok(Server::wait_for(sub { said($server, "$name: proxy_on_$name trapped: it took more than 100 ms") == 1 }), 'is ended');
+        ok(Server::wait_for(sub { said($server, "$name: proxy_on_$name trapped: it took more than 250 ms") == 1 }), 'is ended');
     }
     is_deeply([$server->workers], \@workers, 'the worker is the same');
 }
@@ -121,7 +121,7 @@ _EOC_
 
 {
     # each callback is fast enough, but there are many
-    my $server = server(http => 'wasm_deadline 200ms;', init_worker => 'wasm.init_worker()', init => <<'_EOC_');
+    my $server = server(init_worker => 'wasm.init_worker()', init => <<'_EOC_');
 local function busy(name)
     return assert(wasm.on_configure(assert(wasm.load(name, wat .. "busy.wat", { vm_id = name })), "x"))
 end
@@ -172,19 +172,19 @@ my @starts = (
 );
 
 {
-    # 200 ms are for starting, a second for all else
-    my $server = server(http => 'wasm_start_deadline 200ms;', init => $starts . <<'_EOC_', init_worker => <<'_EOC2_');
+    # 300 ms are for starting, a second for all else
+    my $server = server(http => 'wasm_start_deadline 300ms;', init => $starts . <<'_EOC_', init_worker => <<'_EOC2_');
 slow = assert(wasm.on_configure(assert(wasm.load("slow", guests .. "script.wasm")), "on_request_headers loop"))
 own = start("own", wat .. "loop-in-configure.wat", { start_deadline = "50ms" })
 _EOC_
 ngx.log(ngx.NOTICE, "own: ", own, ", in the worker: ", start("worker", wat .. "loop-in-configure.wat"))
 _EOC2_
-    ok(Server::wait_for(sub { said($server, 'worker: proxy_on_configure trapped: it took more than 200 ms') == 1 }), 'a loop in init_worker is ended');
+    ok(Server::wait_for(sub { said($server, 'worker: proxy_on_configure trapped: it took more than 300 ms') == 1 }), 'a loop in init_worker is ended');
     ok(Server::wait_for(sub { $server->log(qr/own: failed to run proxy_on_configure, in the worker: failed to run proxy_on_configure/) }), 'and an error, as is one with a start deadline of its own');
     for (@starts) {
         my ($name, $args, $function, $error) = @$_;
         is(lua($server, "return start('$name', $args)"), $error, "a loop in $function is an error");
-        is(said($server, "$name: $function trapped: it took more than 200 ms"), 1, 'and in the log');
+        is(said($server, "$name: $function trapped: it took more than 300 ms"), 1, 'and in the log');
     }
     is(lua($server, 'return wasm.on_http_request_headers(slow)'), 'nil', 'callbacks of requests');
     is(said($server, 'slow: proxy_on_request_headers trapped: it took more than 1000 ms'), 1, 'have their own deadline');

@@ -347,24 +347,32 @@ location ~ ^/(?<name>often|much)$ {
 }
 _EOC_
 contexts = { often = new("often", wat .. "changes.wat", ("x"):rep(4096)), much = new("much", wat .. "changes.wat", ("x"):rep(128)) }
-local lines = {}
-for i = 100, 280 do
-    lines[#lines + 1] = "on_request_headers set_property my." .. i .. " %big"
+-- sets one property after the other, 181 times
+local function sets(name, property)
+    local lines = { "on_request_headers as big get_property request.headers.x-big" }
+    for i = 100, 280 do
+        lines[#lines + 1] = "on_request_headers set_property " .. property:format(i) .. " %big"
+    end
+    return new(name, guests .. "script.wasm", table.concat(lines, "\n"))
 end
-keeps = new("keeps", guests .. "script.wasm", "on_request_headers as big get_property request.headers.x-big\n" .. table.concat(lines, "\n"))
+keeps, variables = sets("keeps", "my.%d"), sets("variables", "args")
 _EOC2_
     my %length = (often => 1, much => 8185);
     for my $name (qw(often much)) {
         for my $n (1, 2) {
             is(join(' ', ($server->get("/$name"))[0, 1]), "200 $length{$name}", "headers that are changed $name: the request goes on");
-            is_deeply([said($server, $name)], [('too many changes of headers in one request, the rest is refused') x $n], 'after a warning');
+            is_deeply([said($server, $name)], [('too many changes of headers and variables in one request, the rest is refused') x $n], 'after a warning');
         }
     }
-    is(($server->get('/lua', 'x-lua' => 'return run(keeps)', 'x-big' => 'b' x 6000))[1], 'true', 'a plugin that keeps properties');
-    my %statuses;
-    $statuses{$_}++ for map { /set_property -> (\d)/ } said($server, 'keeps');
-    # each of 6,006 bytes
-    is_deeply(\%statuses, { 0 => 174, 1 => 7 }, 'can keep a MiB of them');
+    for (['keeps', 'properties of its own'], ['variables', 'a variable of nginx']) {
+        my ($plugin, $name) = @$_;
+        is(($server->get('/lua', 'x-lua' => "return run($plugin)", 'x-big' => 'b' x 6000))[1], 'true', "a plugin that sets $name");
+        my %statuses;
+        $statuses{$_}++ for map { /set_property -> (\d)/ } said($server, $plugin);
+        # each of 6,006 bytes, or of 6,004
+        is_deeply(\%statuses, { 0 => 174, 1 => 7 }, 'can do so for a MiB');
+    }
+    is_deeply([grep { /too many/ } said($server, 'variables')], ['too many changes of headers and variables in one request, the rest is refused'], 'the log says so of the variable');
 }
 
 my %words = (

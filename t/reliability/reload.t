@@ -100,8 +100,7 @@ is($server->pid, $master, 'the master is the same');
 my @failed = grep { !$answers{$_} } @requests;
 is_deeply([@failed[0 .. ($#failed < 9 ? $#failed : 9)]], [], 'no request failed');
 
-is_deeply($before->{master}{threads}, ['nginx'], 'the master has no thread');
-is_deeply($after->{master}{threads}, ['nginx'], 'and none at the end');
+is(scalar @{ $_->{master}{threads} }, 1, 'the master has no thread beside its own') for $before, $after;
 is($after->{master}{descriptors}, $before->{master}{descriptors}, 'the master has no descriptor more than after some reloads');
 for my $process ('master', 'worker') {
     my @memory = map { $_->{$process}{memory} // 0 } $before, $after;

@@ -8,7 +8,22 @@ use Test::More;
 use Wire;
 
 my $wire = Wire->new(location => <<"_EOC_");
-location /variable { set \$mine ''; $Wire::phases proxy_set_header X-Mine \$mine; proxy_pass http://127.0.0.1:1; }
+location /variable { set \$mine ''; $Wire::phases proxy_set_header X-Mine \$mine; proxy_pass http://127.0.0.1:PORT; }
+location /flushes {
+    $Wire::phases
+    content_by_lua_block {
+        for i = 1, 5 do
+            ngx.print(i)
+            ngx.flush(true)
+        end
+    }
+}
+location /captures {
+    content_by_lua_block {
+        local res = ngx.location.capture("/own")
+        ngx.print("(", res.status, " ", res.body, ")")
+    }
+}
 _EOC_
 my $worker = $wire->lua('return ngx.worker.pid()');
 my $next = "GET /own HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -177,6 +192,59 @@ for my $callback (qw(on_request_headers on_request_body on_response_headers)) {
     }
 }
 
+# `100 Continue` comes before the response, whatever that is.
+for my $response ('403 "" denied', '403 "" ""', '204 "" denied', '200 "" "" () 0') {
+    for my $type ('text/plain', 'application/grpc') {
+        $wire->script("on_request_headers send_local_response $response");
+        my $post = "POST /own HTTP/1.1\r\nHost: a\r\nContent-Type: $type\r\nContent-Length: 4\r\nExpect: 100-continue\r\n";
+        my ($text) = $wire->exchange("$post\r\nbody${post}Connection: close\r\n\r\nbody");
+        like(join(' ', map { defined $_->{rest} || $_->{cut} ? 'no HTTP' : $_->{status} } Wire::responses($text)), qr/^100 (2\d\d|403) 100 \1$/, "Expect, and $response for $type: in order");
+    }
+}
+
+# Bodies for responses that have none.
+for my $origin ("304 Same\r\nContent-Length: 500", "304 Same", "204 None", "302 Found\r\nContent-Length: 0", "200 OK\r\nContent-Length: 0") {
+    for my $script ('on_response_body set_buffer_bytes 1 0 0 changed', 'on_response_body@end set_buffer_bytes 1 0 1000 changed') {
+        $wire->script($script);
+        my ($status) = $origin =~ /^(\d+)/;
+        my ($text) = $wire->exchange($request . $next, answer => sub { ("HTTP/1.1 $origin\r\n\r\n", 1) });
+        my @told = map { told($_) } Wire::responses($text);
+        is($told[0], "$status ", "$script of " . $origin =~ s/\r\n.*//sr . ': no body');
+        is(scalar @told, 2, 'and the next response');
+    }
+}
+for my $script ('on_response_body set_buffer_bytes 1 0 0 changed', "on_response_headers replace_header_map_value 2 :status 304\non_response_body set_buffer_bytes 1 0 0 changed") {
+    $wire->script($script);
+    my ($text) = $wire->exchange($request =~ s/GET/HEAD/r . $next);
+    is((map { told($_) } Wire::responses($text, 'HEAD'))[0] =~ s/\d+//r, ' ', "$script of HEAD: no body");
+}
+
+# The method decides on both sides whether there is a body.
+for (['GET', 'HEAD'], ['POST', 'HEAD'], ['HEAD', 'GET'], ['HEAD', 'POST']) {
+    my ($method, $other) = @$_;
+    $wire->script("on_request_headers replace_header_map_value 0 :method $other\non_request_headers set_header_map_pairs 0 (:method=$other)");
+    my ($text, @asked) = $wire->exchange($request =~ s/GET/$method/r . $next =~ s/GET/$method/r);
+    is_deeply([map { told($_) } Wire::responses($text, $method, $method)], $method eq 'HEAD' ? ['200 ', '200 '] : ['200 hello', '200 own'], ":method $other of $method: two responses");
+    like($asked[0], qr/\A$method /, 'the origin is asked as the client said');
+}
+
+# A handler that does not stop where the headers of its response are refused.
+for (['close_stream 1', ''], ['trap', '500 PAGE'], ['send_local_response 403 "" denied', '403 denied'], ['send_local_response 403 "" ""', '403 ']) {
+    my ($command, $expected) = @$_;
+    $wire->script("on_response_headers $command");
+    my ($text) = $wire->exchange("GET /flushes HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    is(join(' and ', map { told($_) =~ s/<html>.*<\/html>\s*\z/PAGE/sr } Wire::responses($text)), $expected, "$command, and a handler that goes on: nothing else");
+    next if $command !~ /local/;
+    ($text) = $wire->exchange("GET /captures HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    is((map { told($_) } Wire::responses($text))[0], "200 ($expected)", 'in a subrequest');
+}
+
+for my $path (qw(/own /origin /flushes)) {
+    $wire->script('on_response_headers close_stream 1');
+    my ($text) = $wire->exchange("HEAD $path HTTP/1.1\r\nHost: a\r\n\r\n$next");
+    is(join(' and ', map { told($_) } Wire::responses($text, 'HEAD')), '500 ', "close_stream of a response to HEAD, $path: a response, and the connection ends");
+}
+
 # Statuses: those that mean that there is no body, or that this is no answer yet.
 my %reasons = (204 => 'No Content', 304 => 'Not Modified');
 for my $status (0, 1, 99, 100, 101, 103, 199, 1000, -1, 65736) {
@@ -209,6 +277,12 @@ for my $status (204, 304) {
 for my $args ("a=1 HTTP/1.1\r\nX-Evil: 1\r\nX: ", "a\nX-Evil: 1", "a HTTP/1.1", "a\0b") {
     my $asked = asked('on_request_headers set_property args ' . quote($args), 'the property args as ' . quote $args);
     like($asked, qr/\AGET \/origin[^\0-\x20\x7f]* HTTP\/1\.1\r\nHost: [0-9.:]+\r\n\r\n\z/, 'with no more than that');
+}
+
+for my $value ("a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\0b") {
+    $wire->script('on_request_headers set_property mine ' . quote $value);
+    my ($text, @asked) = $wire->exchange("GET /variable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    unlike("@asked", qr/x-evil|x-mine|\0/i, 'a variable as ' . quote($value) . ': nothing of it');
 }
 
 # Large ones.
@@ -260,5 +334,5 @@ called('framing of a call', map { "(:method=POST $_) body" } 'content-length=2',
 
 is($wire->lua('return ngx.worker.pid()'), $worker, 'the same worker all the time');
 ok($wire->settled, 'no context stays');
-is_deeply([grep { !/is no status of a response|is malformed and left out|"args"/ } $wire->problems], [], 'nothing else in the log');
+is_deeply([grep { !/is no status of a response|is malformed and left out|"mine" cannot be changed|proxy_on_response_headers trapped|\d: +0x/ } $wire->problems], [], 'nothing else in the log');
 done_testing();

@@ -309,6 +309,7 @@ function _M.header_filter(self)
 
         if rc < 0 then
             if fails(plugin) then
+                outcomes.refuse_body(true)
                 return fail_closed(r)
             end
 
@@ -343,7 +344,12 @@ function _M.body_filter(self)
         error("no request", 2)
     end
 
-    if outcomes.replace_body() or not self.filters_body then
+    local replaced, refused = outcomes.replace_body()
+    if refused then
+        return ngx.ERROR
+    end
+
+    if replaced or not self.filters_body then
         return
     end
 

@@ -41,6 +41,10 @@ local CLOSE = 444
 
 local SWITCHING_PROTOCOLS = 101
 
+-- what is refused of a response
+local ALL = 1
+local AFTER_PAGE = 2
+
 -- after so many seconds without a word a request that waits looks itself, should nobody listen
 local SILENCE = 5
 
@@ -148,14 +152,22 @@ local function send_local_response()
 end
 
 
+-- Sends nginx's own page in the place of a response whose headers are about to be sent, which no plugin sees.
+local function exit_with_page(status)
+    lib.proxy_wasm_request_bypass(get_request())
+    _M.refuse_body(true)
+
+    return ngx.exit(status)
+end
+
+
 -- Puts the local response in the place of one whose headers are about to be sent. Its body follows in the body filter.
 local function replace_response()
     local status, body, headers = local_response()
 
     if ngx.status == SWITCHING_PROTOCOLS then
         -- nginx goes on to the other protocol, unless it fails
-        lib.proxy_wasm_request_bypass(get_request())
-        return ngx.exit(status >= 400 and status or ngx.HTTP_BAD_GATEWAY)
+        return exit_with_page(status >= 400 and status or ngx.HTTP_BAD_GATEWAY)
     end
 
     for name in pairs(ngx.resp.get_headers(0, true)) do
@@ -193,9 +205,31 @@ local function replace_response()
 end
 
 
--- In the body filter: puts the body of a local response in the place of what upstream sent. False where there is none.
+-- A response was refused when its headers were about to be sent, which a handler in Lua may not notice. If so, its body is refused too, behind
+-- nginx's page for the error, if there is one.
+function _M.refuse_body(has_page)
+    ngx.ctx.proxy_wasm_refuses = has_page and AFTER_PAGE or ALL
+end
+
+
+-- In the body filter: puts the body of a local response in the place of what upstream sent. False where there is none; the second value is true
+-- where nothing is to be sent any more.
 function _M.replace_body()
     local ctx = ngx.ctx
+
+    local refuses = ctx.proxy_wasm_refuses
+    if refuses == ALL then
+        return false, true
+    end
+
+    if refuses == AFTER_PAGE then
+        if ngx.arg[2] then
+            ctx.proxy_wasm_refuses = ALL
+        end
+
+        return true
+    end
+
     local body = ctx.proxy_wasm_body
     if body == nil then
         return false
@@ -350,6 +384,12 @@ function _M.apply_response_headers(rc)
     end
 
     if band(rc, OUTCOME_CLOSE) ~= 0 then
+        if ngx.req.get_method() == "HEAD" then
+            -- a handler in Lua ends without a response, and without a body the connection goes on
+            return exit_with_page(ngx.HTTP_INTERNAL_SERVER_ERROR)
+        end
+
+        _M.refuse_body(false)
         return ngx.exit(ngx.ERROR)
     end
 end

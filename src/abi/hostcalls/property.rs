@@ -1,4 +1,5 @@
 use super::Answer;
+use crate::abi::changes::TOO_MANY;
 use crate::abi::guest::Vm;
 use crate::abi::host::PropertyError;
 use crate::abi::types::{LogLevel, Status};
@@ -46,7 +47,10 @@ pub fn proxy_set_property(
     }
     let context = state.stream_mut().ok_or(Status::NotFound)?;
     let bytes = path.len() + value.len();
-    if context.changes.add(1, bytes).is_err() {
+    if let Err(too_many) = context.changes.add(1, bytes) {
+        if too_many.is_first {
+            state.log(LogLevel::Warn, TOO_MANY);
+        }
         return Err(Status::NotFound.into());
     }
     match context.stream.set_property(path, value) {
