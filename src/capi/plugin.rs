@@ -208,8 +208,8 @@ fn flags(plugin: &Plugin) -> c_int {
 
 /// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `cache` (`hit` for code
 /// that was found on disk, `miss` for code that was not and so was compiled, `off` without a cache and for what is interpreted),
-/// `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for each, `export`, `import`
-/// (`module.name`) and `unknown_import`.
+/// `abi_version`, `size` (bytes of the file), `hash` (SHA-256 in hexadecimal), `root_id`, `contexts` (in the current VM), and, once for
+/// each, `export`, `import` (`module.name`) and `unknown_import`.
 ///
 /// Returns 0, and the text in `*info`, valid until the next call into the library.
 ///

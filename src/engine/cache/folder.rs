@@ -145,6 +145,9 @@ impl Folder {
         if self.is_named(&file, &name) {
             return Ok(Some(Turn::new(self, key, name, file)));
         }
+        if Instant::now() >= end {
+            return Err(too_long());
+        }
         thread::sleep(PAUSE);
         Ok(None)
     }
@@ -230,12 +233,12 @@ fn lock(file: &File, end: Instant) -> io::Result<()> {
             Ok(()) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) if Instant::now() < end => thread::sleep(PAUSE),
-            Err(Errno::WOULDBLOCK) => {
-                return Err(io::Error::other(
-                    "another process takes too long to write it",
-                ));
-            }
+            Err(Errno::WOULDBLOCK) => return Err(too_long()),
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other("another process takes too long to write it")
 }
