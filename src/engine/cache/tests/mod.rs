@@ -68,7 +68,8 @@ struct TestEngine {
     /// How long it takes to compile.
     takes: Duration,
     version: u8,
-    refuses: bool,
+    /// How often it refuses what is found.
+    refuses: AtomicU32,
 }
 
 impl TestEngine {
@@ -98,7 +99,9 @@ impl Engine<()> for TestEngine {
     }
 
     fn restore(&self, bytes: &[u8], kept: &Kept) -> Result<Arc<dyn Module<()>>, Error> {
-        if self.refuses {
+        let left = self.refuses.load(Ordering::Relaxed);
+        if left > 0 {
+            self.refuses.store(left - 1, Ordering::Relaxed);
             return Err(Error::Engine("for another processor".to_owned()));
         }
         let code = kept.code().unwrap();

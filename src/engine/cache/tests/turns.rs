@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Barrier;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +67,33 @@ fn one_that_never_ends_is_not_waited_for() {
         "{said}"
     );
     assert!(new.exists(), "it goes on");
+}
+
+#[test]
+fn what_another_has_replaced_meanwhile_is_found() {
+    let temporary = Temporary::new();
+    let engine = TestEngine::default();
+    assert!(!found(&temporary.cache(), &engine, b"a"));
+    // The first look is at what was there before.
+    engine.refuses.store(1, Ordering::Relaxed);
+    assert!(found(&temporary.cache(), &engine, b"a"));
+    assert_eq!(engine.compiled(), 1);
+}
+
+#[test]
+fn what_another_gave_up_is_compiled() {
+    let temporary = Temporary::new();
+    let (new, file) = locked(&temporary);
+    let engine = TestEngine::default();
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(!found(&temporary.cache(), &engine, b"a")));
+        // So that it most likely waits.
+        thread::sleep(Duration::from_millis(50));
+        fs::remove_file(&new).unwrap();
+        crash(file);
+    });
+    assert_eq!(engine.compiled(), 1);
+    assert!(found(&temporary.cache(), &engine, b"a"));
 }
 
 #[test]
