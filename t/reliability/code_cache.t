@@ -102,8 +102,8 @@ for my $door (
         is_deeply($got{$path}, { $answers{$path} => $warm + $requests }, "$name: $path");
         is($worker->(), $process, "$name: $path leaves the worker as it is");
         note "$name: $path: $before->{memory} KB, $after->{memory} KB after $requests more";
-        # a VM with its plugins has half of this
-        cmp_ok($after->{memory} - $before->{memory}, '<', 2048, "$name: $path leaves no memory");
+        # so many VMs with their plugins have several times this
+        cmp_ok($after->{memory} - $before->{memory}, '<', 8192, "$name: $path leaves no memory");
         cmp_ok($after->{descriptors} - $before->{descriptors}, '<', 20, "$name: $path leaves no descriptors");
     }
     my ($left) = ($server->get('/metrics'))[1] =~ /^proxy_wasm_instances\{plugin="c-filter"\} (\d+)$/m;

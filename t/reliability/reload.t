@@ -17,11 +17,19 @@ $upstream->start;
 
 my $server = Server->new(
     workers => 2,
-    level => 'warn',
+    level => 'notice',
     # the machine may have other things to do
     http => 'wasm_deadline 30s;',
     init => <<"_EOC_",
 local upstream = "127.0.0.1:$upstream->{port}"
+-- what was freed is used again before a process grows
+local ffi = require "ffi"
+ffi.cdef[[
+struct mallinfo2 { size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost; };
+struct mallinfo2 mallinfo2(void);
+]]
+local heap = ffi.C.mallinfo2()
+ngx.log(ngx.NOTICE, "heap: ", tonumber(heap.uordblks + heap.hblkhd))
 chain = assert(wasm.chain{
     { path = guests .. "sdk-filter.wasm", conf = "add_response=x-rust:yes\\nreplace_response_body=other" },
     { path = guests .. "go-filter.wasm", conf = "yes" },
@@ -109,6 +117,9 @@ for my $process ('master', 'worker') {
     # a Lua VM with its plugins has more than this in 30 reloads
     cmp_ok($memory[1] - $memory[0], '<', 4096, "and the $process no more than after some reloads");
 }
+my @heap = map { /heap: (\d+)/ ? $1 / 1024 : () } $server->log(qr/heap: /);
+note sprintf 'the master has %.0f KB from malloc after %d reloads, %.0f KB after %d', $heap[$warm - 1], $warm, $heap[-1], $hups;
+cmp_ok($heap[-1] - $heap[$warm - 1], '<', 1024, 'the master has nothing more from malloc');
 my ($text) = ($server->get('/metrics'))[1];
 my %counted = map { my $plugin = $_; $plugin => $text =~ /^proxy_wasm_requests_total\{plugin="$plugin"\} (\d+)$/m } 'go-filter', 'worker-storm';
 my %sent;
