@@ -19,7 +19,7 @@ TESTS_wasmtime := test-nginx test-nginx-trixie
 TESTS_wasmedge := test-nginx-wasmedge
 LIBRARIES := $(if $(WASM_VM),$(LIBRARY),$(WASMTIME_LIBRARY) $(WASMEDGE_LIBRARY))
 
-.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt header guests soak bench install uninstall clean
+.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt header guests soak fuzz bench install uninstall clean
 # Tests share a port.
 .NOTPARALLEL:
 
@@ -82,6 +82,7 @@ lint:
 
 fmt:
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 # include/proxy_wasm.h from the source; `make test` fails where it is out of date.
 header:
@@ -92,6 +93,10 @@ soak: $(LIBRARY)
 	ci/deps.sh demo load
 	ci/guests.sh
 	ci/soak.sh
+
+# TIME=3600 feeds each target of fuzz/ for an hour, TARGET=guest only that one.
+fuzz:
+	ci/fuzz.sh $(or $(TIME),60) $(TARGET)
 
 # Added CPU of a plugin per request, against the native Lua line in the same run; and of shared data, queues and metrics, against
 # lua_shared_dict.
@@ -108,4 +113,4 @@ uninstall:
 	ci/install.sh --uninstall
 
 clean:
-	rm -rf build target
+	rm -rf build target fuzz/target

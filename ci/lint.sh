@@ -5,10 +5,11 @@
 
 cd "$ROOT"
 cargo fmt --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --locked --all-targets -- -D warnings
 ci/cargo-wasmedge.sh clippy --locked --all-targets -- -D warnings
 luacheck -q lib t/lib examples benches
-shellcheck -x -P SCRIPTDIR ci/*.sh .ci/run install-*.sh
+shellcheck -x -P SCRIPTDIR ci/*.sh ci/fuzz-rustc .ci/run install-*.sh
 
 bad=0
 

@@ -56,3 +56,7 @@ pub use stream::{
     proxy_wasm_stream_response_body, proxy_wasm_stream_response_headers, proxy_wasm_stream_resume,
     proxy_wasm_worker_requests,
 };
+
+/// What `fuzz/` reaches.
+#[cfg(fuzzing)]
+pub use settings::check_directive;

@@ -36,6 +36,16 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+/// What `fuzz/` reaches: what needs no thread.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use super::envoy::{GrpcService, is_message};
+    pub use super::framing::{Frames, frame};
+    pub use super::name::{Address, Upstream};
+    pub use super::request::prepare;
+    pub use super::target::{Destination, Wishes};
+}
+
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;

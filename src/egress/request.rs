@@ -13,6 +13,9 @@ use crate::abi::host::{CallError, HttpCall};
 /// Header lines that a request may have.
 const MAX_LINES: usize = 4096;
 
+/// The longest path that there is for hyper.
+const MAX_PATH: usize = u16::MAX as usize - 1;
+
 /// A request that can be sent over any protocol, and more than once.
 pub struct Request {
     pub method: Method,
@@ -172,7 +175,7 @@ fn method(value: &[u8]) -> Result<Method, CallError> {
 
 /// A path as it is sent. Bytes that HTTP has no place for there are escaped, those that could end it are refused.
 pub fn path(value: &[u8]) -> Result<PathAndQuery, CallError> {
-    if value.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+    if value.len() > MAX_PATH || value.iter().any(|b| *b <= b' ' || *b == 0x7f) {
         return Err(CallError::Invalid);
     }
     if value.is_empty() || value == b"*" {

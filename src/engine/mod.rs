@@ -103,7 +103,7 @@ pub struct Func {
     pub params: u8,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Func {
     /// A function of no instance, for test doubles of [`Guest`].
     pub fn fake(params: u8) -> Self {

@@ -37,3 +37,11 @@ pub use request::{Phase, Request};
 pub use semaphore::Semaphore;
 pub use symbols::{MissingSymbol, Symbols, symbols};
 pub use uri::PathChange;
+
+/// What `fuzz/` reaches: what needs no nginx.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    pub use super::attributes::find;
+    pub use super::encoding::{Pairs, nanoseconds, seconds};
+    pub use super::uri::{is_target_of, join, strip_origin};
+}

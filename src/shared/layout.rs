@@ -69,6 +69,11 @@ pub const CHUNK_BYTES: usize = (CHUNK_WORDS - 1) * 4;
 const _: () = assert!(JOURNAL + 2 * JOURNAL_CAPACITY <= WORKERS);
 const _: () = assert!(BUCKETS.is_multiple_of(16));
 
+/// Whether a word of a region of so many is one that changes count for by the journal: no mutex, nor the journal itself.
+pub fn is_undone(at: usize, words: usize) -> bool {
+    (JOURNAL_LEN + 1..JOURNAL).contains(&at) || (QUEUE_TABLE..words).contains(&at)
+}
+
 /// What depends on the region's size.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {

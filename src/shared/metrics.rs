@@ -217,8 +217,9 @@ impl Region {
         if place >= self.peek(layout::METRICS) {
             return None;
         }
-        let at = self.peek(self.layout.metric_directory_at + place as usize);
-        Some(Record(at as usize))
+        let at = self.peek(self.layout.metric_directory_at + place as usize) as usize;
+        let is_record = (self.layout.metrics_at..self.layout.metrics_end).contains(&at);
+        (is_record && at.is_multiple_of(2)).then_some(Record(at))
     }
 
     pub(super) fn cell(&self, record: Record, index: usize) -> &AtomicU64 {
@@ -333,7 +334,10 @@ impl Locked<'_> {
         let hash = self.metric_hash(owner, name);
         let bucket = self.metric_bucket(hash);
         let mut index = self.get(bucket);
+        let mut left = self.layout().max_metrics;
         while let Some(record) = self.region.record(index) {
+            // Metrics stay where all else is lost: one that is damaged does no more harm than that it cannot be had.
+            left = left.checked_sub(1).ok_or(MetricError::Full)?;
             let field = |field| self.region.field(record, field);
             let code = field(KIND);
             if field(HASH) == hash
@@ -350,7 +354,10 @@ impl Locked<'_> {
         let at = self.get(layout::METRICS_END) as usize;
         let words = CELLS + 2 * kind.cells() + name.len().div_ceil(4);
         let end = (at + words).next_multiple_of(2);
-        if count as usize == self.layout().max_metrics || end > self.layout().metrics_end {
+        let layout = self.layout();
+        let is_inside =
+            at >= layout.metrics_at && at.is_multiple_of(2) && end <= layout.metrics_end;
+        if count as usize >= layout.max_metrics || !is_inside {
             return Err(MetricError::Full);
         }
         let record = Record(at);

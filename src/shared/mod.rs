@@ -232,7 +232,8 @@ impl Store {
                 .load(std::sync::atomic::Ordering::Relaxed)
         };
         let chunks = region.lock().used() * layout::CHUNK_WORDS;
-        let metrics = region.peek(layout::METRICS_END) as usize - region.layout.metrics_at;
+        let metrics = region.peek(layout::METRICS_END) as usize;
+        let metrics = metrics.saturating_sub(region.layout.metrics_at);
         Stats {
             size: self.size() as u64,
             used: ((chunks + metrics) * 4) as u64,
@@ -247,5 +248,8 @@ impl Store {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code, reason = "fuzzing needs some of it"))]
 mod tests;
+#[cfg(fuzzing)]
+pub use tests::fuzz;

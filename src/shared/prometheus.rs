@@ -217,5 +217,7 @@ fn escape(bytes: &[u8], quotes: bool) -> String {
     text
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod parser;
 #[cfg(test)]
 mod tests;

@@ -87,8 +87,9 @@ impl Region {
         if taken == Taken::OwnerDied {
             let unfinished = locked.get(layout::JOURNAL_LEN) != 0;
             locked.count(layout::RECOVERED);
-            locked.undo();
-            if unfinished {
+            if !locked.undo() {
+                locked.empty();
+            } else if unfinished {
                 report(
                     LogLevel::Warn,
                     "a process has died while it changed the shared memory; what it was at is undone",
@@ -176,13 +177,21 @@ impl Locked<'_> {
         step();
     }
 
-    fn undo(&self) {
+    /// Undoes what has not come to [`Locked::commit`]. False where the journal is not what was written.
+    fn undo(&self) -> bool {
         let written = self.get(layout::JOURNAL_LEN) as usize;
-        for i in (0..written.min(layout::JOURNAL_CAPACITY)).rev() {
-            let entry = layout::JOURNAL + 2 * i;
-            self.put(self.get(entry) as usize, self.get(entry + 1));
+        let place = |i| self.get(layout::JOURNAL + 2 * i) as usize;
+        let words = self.region.memory.len() / 4;
+        if written > layout::JOURNAL_CAPACITY
+            || (0..written).any(|i| !layout::is_undone(place(i), words))
+        {
+            return false;
+        }
+        for i in (0..written).rev() {
+            self.put(place(i), self.get(layout::JOURNAL + 2 * i + 1));
         }
         self.commit();
+        true
     }
 
     /// Removes all data and queues. Metrics stay.
@@ -221,10 +230,8 @@ impl Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        if self.get(layout::JOURNAL_LEN) != 0 {
-            self.undo();
-        }
-        if thread::panicking() && !self.panicking {
+        let is_whole = self.get(layout::JOURNAL_LEN) == 0 || self.undo();
+        if !is_whole || thread::panicking() && !self.panicking {
             // Something in it was not as it has to be.
             self.empty();
         }

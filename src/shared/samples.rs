@@ -27,6 +27,7 @@ pub struct Sample<'a> {
 pub fn samples(region: &Region) -> Vec<Sample<'_>> {
     // Under the lock, all that count are whole.
     let count = region.lock().get(layout::METRICS);
+    let count = count.min(region.layout.max_metrics as u32);
     let mut samples: Vec<Sample<'_>> = Vec::with_capacity(count as usize);
     let mut sums: HashMap<(u32, u32), usize> = HashMap::new();
     for record in (1..=count).filter_map(|index| region.record(index)) {

@@ -122,13 +122,14 @@ impl Region {
 
     /// Whether a process is there to do something.
     pub fn lives(&self, worker: Worker) -> bool {
-        let retired = self.worker_word(worker, RETIRED).load(Relaxed) != 0;
-        !retired && self.counts(worker)
+        self.counts(worker) && self.worker_word(worker, RETIRED).load(Relaxed) == 0
     }
 
     /// Whether a process has not ended. To be asked under the lock: for a moment, whoever asks has what only the living have.
     pub fn is_alive(&self, worker: Worker) -> bool {
-        if self.worker_word(worker, LIFE).load(Relaxed) != worker.life {
+        // What is kept of a worker may be damaged, and what is behind the last place is no mutex.
+        let is_place = (worker.place as usize) < MAX_WORKERS;
+        if !is_place || self.worker_word(worker, LIFE).load(Relaxed) != worker.life {
             return false;
         }
         let mutex = self.memory.mutex(at(worker.place, LIFE_LOCK));

@@ -1,4 +1,4 @@
-# For t/reliability/http*.t: an nginx with one worker, and both its ends byte by byte: the client, and the origin behind it.
+# For t/reliability: an nginx with one worker, and both its ends byte by byte: the client, and the origin behind it.
 #
 #   my $wire = Wire->new(%parts);              # started; parts as for Server
 #   $wire->chain('{ path = … }, …');           # the plugins from now on
@@ -15,12 +15,15 @@
 #   my @responses = Wire::responses($text, @methods);
 #       as a client reads them: hashes with status, head, headers (pairs), body; with `cut` where it ends too early. What is none is
 #       a hash with `rest`.
+#   Wire::quote($bytes)                        # as a word for the guest script
+#   Wire::leave($socket, $reset)               # closes it, with a RST if wanted
 #   my $value = $wire->lua('return …');        # in the worker
 #   $wire->settled                             # waits until no request has a context any more
 #   $wire->news                                # the log's lines since the last call
 #   $wire->problems                            # of the log, from level warn on
 #
-# In `http` and `location` PORT is the origin's. Below /origin the origin is asked through the chain, and below /bare without plugins; /own answers in Lua.
+# In `http` and `location` PORT is the origin's. Below /origin the origin is asked through the chain, and below /bare without plugins; /own
+# answers in Lua.
 
 package Wire;
 
@@ -96,7 +99,7 @@ sub lua {
     my ($self, $code) = @_;
     my ($text) = $self->exchange("POST /lua HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: " . length($code) . "\r\n\r\n$code");
     my ($response) = responses($text);
-    die "lua: $text", $self->log(qr/./) if ($response->{status} // 0) != 200;
+    die "lua: $text", $self->problems if ($response->{status} // 0) != 200;
     return $response->{body};
 }
 

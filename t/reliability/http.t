@@ -150,6 +150,12 @@ for (
     compare($name, $seen, $expected, $bytes, %options);
 }
 
+# The other plugins take what is no UTF-8.
+$wire->lua('set_chain{ every[1], every[3] }');
+compare('bytes that are no UTF-8', '2 2', '200 200',
+    "GET PATH?\xc3\x28 HTTP/1.1\r\nHost: a\r\nX-A: " . join('', map { chr } 128 .. 255) . "\r\nX-\xff: 1\r\nCookie: \xfe\xff=\xc0\x80\r\n\r\nNEXT");
+every;
+
 # Answers of an origin that then closes the connection. What nginx makes of them is its own business where no status is said.
 for (
     ['a length, and less', '1 1', '200 cut', "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes."],

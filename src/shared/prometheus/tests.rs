@@ -1,7 +1,5 @@
-mod parser;
-
+use super::parser::check;
 use super::*;
-use parser::check;
 
 const BOUNDS: [f64; 3] = [0.5, 1.0, 2500.0];
 

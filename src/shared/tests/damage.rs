@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::check::check;
 use super::crash::{go_on, some};
 use super::*;
+use crate::abi::host::MetricError;
 use crate::shared::chain::{Name, VM_ID_LEN};
-use crate::shared::{data, queues};
+use crate::shared::{data, metrics, queues};
 
 const KEY: &str = "key 5";
 
@@ -161,4 +162,116 @@ fn all_is_lost_but_metrics() {
         assert_eq!((stats.recovered, stats.emptied), (0, 1));
         assert!(reports_of(|| go_on(&store)).is_empty());
     }
+}
+
+#[test]
+fn a_journal_that_leads_elsewhere_is_not_followed() {
+    let last = (*SIZES.start() / 4 - 1) as u32;
+    for (written, place) in [
+        (1, 0),
+        (1, last + 1),
+        (1, u32::MAX),
+        (2, layout::WORKERS as u32),
+        (layout::JOURNAL_CAPACITY as u32 + 1, last),
+    ] {
+        let store = store();
+        some(&store);
+        let word = |at| store.region.memory.word(at);
+        for entry in 0..layout::JOURNAL_CAPACITY {
+            word(layout::JOURNAL + 2 * entry).store(last, Relaxed);
+        }
+        let entry = layout::JOURNAL + 2 * (written as usize - 1);
+        word(entry).store(place, Relaxed);
+        word(layout::JOURNAL_LEN).store(written, Relaxed);
+        let reports = reports_of(|| list(&store));
+        assert_eq!(reports.len(), 1, "{place}: {reports:?}");
+        assert!(check(&store).keys.is_empty());
+        assert_eq!(store.stats().emptied, 1);
+        go_on(&store);
+    }
+}
+
+#[test]
+fn a_consumer_that_cannot_be_is_forgotten() {
+    let store = store();
+    some(&store);
+    let word = |at| store.region.memory.word(at);
+    let place = next(&store, consumer(&store), queues::PLACE);
+    word(place).store(layout::MAX_WORKERS as u32, Relaxed);
+    // What would be the worker's life: behind the workers there are queues.
+    let life = store
+        .region
+        .peek(next(&store, consumer(&store), queues::LIFE));
+    word(layout::QUEUE_TABLE + 16).store(life, Relaxed);
+    assert!(!store.tell(1));
+    word(layout::QUEUE_TABLE + 16).store(0, Relaxed);
+    assert_eq!(check(&store).queues[0].consumers, 0);
+    register_again(&store);
+    assert!(store.tell(1));
+}
+
+#[test]
+fn metrics_without_an_end_are_not_followed_for_ever() {
+    let store = store();
+    let plugin = store.plugin_metrics("p");
+    plugin.define(MetricType::Gauge, b"g").unwrap();
+    let region = &store.region;
+    let count = region.peek(layout::METRICS);
+    let directory = region.layout.metric_directory_at;
+    let record = region.peek(directory + count as usize - 1) as usize;
+    let word = |at| region.memory.word(at);
+    word(record + metrics::HASH).fetch_xor(1 << 31, Relaxed);
+    word(record + metrics::NEXT_IN_BUCKET).store(count, Relaxed);
+    let again = plugin.define(MetricType::Gauge, b"g");
+    assert_eq!(again, Err(MetricError::Full));
+    assert!(set(&store, KEY, b"value").is_ok());
+}
+
+#[test]
+fn no_more_metrics_are_shown_than_there_can_be() {
+    let store = store();
+    store.plugin_metrics("p");
+    let count = store.region.memory.word(layout::METRICS);
+    count.store(u32::MAX, Relaxed);
+    let _ = catch_unwind(AssertUnwindSafe(|| store.prometheus()));
+    assert!(set(&store, KEY, b"value").is_ok());
+}
+
+#[test]
+fn a_metric_is_written_nowhere_else() {
+    let metrics_at = store().region.layout.metrics_at as u32;
+    for (word, value) in [
+        (layout::METRICS_END, 0),
+        (layout::METRICS_END, metrics_at - 2),
+        (layout::METRICS_END, metrics_at + 1001),
+        (layout::METRICS_END, u32::MAX),
+        (layout::METRICS, u32::MAX),
+    ] {
+        let store = store();
+        let plugin = store.plugin_metrics("p");
+        let damaged = store.region.memory.word(word);
+        let before = damaged.swap(value, Relaxed);
+        let defined = plugin.define(MetricType::Gauge, b"g");
+        assert_eq!(defined, Err(MetricError::Full), "{value}");
+        assert_eq!(damaged.swap(before, Relaxed), value);
+        go_on(&store);
+    }
+}
+
+#[test]
+fn a_metric_elsewhere_is_none() {
+    let store = store();
+    let plugin = store.plugin_metrics("p");
+    let gauge = plugin.define(MetricType::Gauge, b"g").unwrap();
+    let region = &store.region;
+    let last = region.layout.metric_directory_at + region.peek(layout::METRICS) as usize - 1;
+    let place = region.peek(last);
+    for elsewhere in [0, 1, place + 1, u32::MAX] {
+        region.memory.word(last).store(elsewhere, Relaxed);
+        assert_eq!(plugin.record(gauge, 1), Err(MetricError::NotFound));
+        store.prometheus();
+    }
+    region.memory.word(last).store(place, Relaxed);
+    assert_eq!(plugin.record(gauge, 1), Ok(()));
+    go_on(&store);
 }

@@ -1,20 +1,32 @@
 //! The store as a whole.
 
 mod check;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod damage;
+#[cfg(test)]
 mod data;
+pub mod fuzz;
+#[cfg(test)]
 mod metrics;
 mod model;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod processes;
+#[cfg(test)]
 mod queues;
+#[cfg(test)]
 mod room;
+#[cfg(test)]
 mod text;
+#[cfg(test)]
 mod workers;
 
 use std::cell::RefCell;
 
+#[cfg(test)]
 pub use crash::step;
 
 use super::*;
@@ -66,10 +78,16 @@ fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }
 
+/// Where choices come from.
+trait Choices {
+    /// Less than `limit`.
+    fn below(&mut self, limit: usize) -> usize;
+}
+
 /// The numbers of xorshift64.
 struct Random(u64);
 
-impl Random {
+impl Choices for Random {
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

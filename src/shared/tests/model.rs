@@ -243,7 +243,7 @@ impl Model {
 }
 
 /// How long a value is: mostly short, often around the size of a chunk.
-fn value_len(random: &mut Random) -> usize {
+fn value_len(random: &mut impl Choices) -> usize {
     match random.below(9) {
         0 => 0,
         1..=3 => random.below(130),
@@ -254,7 +254,12 @@ fn value_len(random: &mut Random) -> usize {
     }
 }
 
-fn one_step(random: &mut Random, store: &Store, plugins: &[PluginMetrics; 3], model: &mut Model) {
+fn one_step(
+    random: &mut impl Choices,
+    store: &Store,
+    plugins: &[PluginMetrics; 3],
+    model: &mut Model,
+) {
     let vm_id = [&b""[..], b"v", b"another"][random.below(3)];
     let number = random.below(60);
     // Some are longer than a chunk.
@@ -338,7 +343,16 @@ fn one_step(random: &mut Random, store: &Store, plugins: &[PluginMetrics; 3], mo
     }
 }
 
-fn run(seed: u64, steps: usize) {
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ran {
+    pub evicted: u64,
+    /// How many keys there were at its end.
+    pub keys: usize,
+}
+
+/// Works on a store and a model of it, and compares them.
+pub fn run(choices: &mut impl Choices, steps: usize) -> Ran {
     let store = store();
     let plugins = ["a", "b", "c"].map(|name| store.plugin_metrics(name));
     let mut model = Model {
@@ -350,14 +364,16 @@ fn run(seed: u64, steps: usize) {
         queues: Vec::new(),
         counters: HashMap::new(),
     };
-    let mut random = Random(seed);
     for step in 1..=steps {
-        one_step(&mut random, &store, &plugins, &mut model);
+        one_step(choices, &store, &plugins, &mut model);
         if step % 250 == 0 {
             model.compare(&store);
         }
     }
-    assert!(model.evicted > 0 && model.keys.len() > 20);
+    let ran = Ran {
+        evicted: model.evicted,
+        keys: model.keys.len(),
+    };
     // All of it can go.
     for key in mem::take(&mut model.keys) {
         assert_eq!(
@@ -376,11 +392,13 @@ fn run(seed: u64, steps: usize) {
         queue.untold = 0;
     }
     model.compare(&store);
+    ran
 }
 
 #[test]
 fn random_operations() {
     for seed in [1, 0xDEAD_BEEF, 0x1234_5678_9ABC_DEF0] {
-        run(seed, 3000);
+        let ran = run(&mut Random(seed), 3000);
+        assert!(ran.evicted > 0 && ran.keys > 20, "{ran:?}");
     }
 }
