@@ -1,12 +1,15 @@
+mod calls;
+mod ends;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
-use crate::abi::calls::{Call, CallKind, Calls, Report};
-use crate::abi::contexts::{ContextKind, Finish, StreamContext};
-use crate::abi::host::{CallEvent, Event, Host};
+use crate::abi::calls::Calls;
+use crate::abi::contexts::{ContextKind, StreamContext};
+use crate::abi::host::{Event, Host};
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Bounds, Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
@@ -275,24 +278,6 @@ impl Vm {
         Ok(Some(value))
     }
 
-    /// Ends the contexts whose plugin has called `proxy_done`, and those for which it does so meanwhile. All that takes no longer than a
-    /// callback may; what is left then is ended after the next.
-    fn end_what_is_due(&self) -> Result<(), Error> {
-        let begun = Instant::now();
-        loop {
-            let due = self.with_state(|state| state.contexts.due())?;
-            if due.is_empty() {
-                return Ok(());
-            }
-            for id in due {
-                if begun.elapsed() > self.limits.callback {
-                    return self.with_state(|state| state.done_called = true);
-                }
-                self.end(id)?;
-            }
-        }
-    }
-
     /// Nothing runs on it any more: its calls are given up, and requests that wait on it are to learn so.
     fn poison(&self, state: &mut VmState) {
         self.poisoned.set(true);
@@ -304,145 +289,6 @@ impl Vm {
         for stream in state.contexts.all_streams() {
             stream.wake();
         }
-    }
-
-    /// What the plugin context that a call belongs to is known by.
-    pub fn caller(&self, token: u32) -> Option<u32> {
-        let serial = self.with_state(|state| {
-            let root_id = state.calls.get(token)?.root_id;
-            state.contexts.serial(root_id)
-        });
-        serial.ok().flatten()
-    }
-
-    /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is
-    /// over.
-    pub fn on_call(&self, token: u32, event: CallEvent) -> Result<(), Error> {
-        let Some(call) = self.with_state(|state| state.calls.remove(token))? else {
-            return Ok(());
-        };
-        let callbacks = &self.callbacks;
-        let count = |fields: &crate::abi::host::Fields| fields.len() as u32;
-        let (name, func, args, over) = match &event {
-            CallEvent::Response {
-                headers,
-                body,
-                trailers,
-            } => (
-                "proxy_on_http_call_response",
-                callbacks.on_http_call_response,
-                [count(headers), body.len() as u32, count(trailers)],
-                true,
-            ),
-            CallEvent::Failed { .. } => (
-                "proxy_on_http_call_response",
-                callbacks.on_http_call_response,
-                [0; 3],
-                true,
-            ),
-            CallEvent::InitialMetadata(metadata) => (
-                "proxy_on_grpc_receive_initial_metadata",
-                callbacks.on_grpc_receive_initial_metadata,
-                [count(metadata), 0, 0],
-                false,
-            ),
-            CallEvent::Message(message) => (
-                "proxy_on_grpc_receive",
-                callbacks.on_grpc_receive,
-                [message.len() as u32, 0, 0],
-                call.kind == CallKind::GrpcCall,
-            ),
-            CallEvent::TrailingMetadata(metadata) => (
-                "proxy_on_grpc_receive_trailing_metadata",
-                callbacks.on_grpc_receive_trailing_metadata,
-                [count(metadata), 0, 0],
-                false,
-            ),
-            CallEvent::Closed { status, .. } => (
-                "proxy_on_grpc_close",
-                callbacks.on_grpc_close,
-                [*status, 0, 0],
-                true,
-            ),
-        };
-        let root_id = call.root_id;
-        let failed = event.failure().is_some();
-        let over = self.with_state(|state| {
-            log_failure(state, &call, &event);
-            state.since = Some(call.since);
-            state.report = Some(Box::new(Report::from(event)));
-            if over {
-                return Some(call);
-            }
-            state.calls.insert(token, call);
-            None
-        })?;
-        let [a, b, c] = args;
-        let result = self.run(
-            name,
-            func,
-            root_id,
-            Phase::Background,
-            &[root_id, token, a, b, c],
-        );
-        self.with_state(|state| {
-            state.report = None;
-            state.since = None;
-            if let Some(call) = &over {
-                state.call_is_over(call, failed);
-            }
-        })?;
-        result.map(|_| ())
-    }
-
-    /// Runs `proxy_on_done` and, if the plugin agrees, ends the context. Otherwise it ends with `proxy_done`.
-    pub fn finish(&self, id: u32) -> Result<(), Error> {
-        self.with_state(|state| {
-            if let Some(context) = state.contexts.get_mut(id) {
-                context.finish = Finish::Pending;
-            }
-        })?;
-        let done = self.run(
-            "proxy_on_done",
-            self.callbacks.on_done,
-            id,
-            Phase::End,
-            &[id],
-        )?;
-        let ended = self.with_state(|state| state.contexts.get(id).is_none())?;
-        if done == Some(0) || ended {
-            return Ok(());
-        }
-        self.end(id)
-    }
-
-    /// Runs `proxy_on_log`, for a request, and `proxy_on_delete`.
-    fn end(&self, id: u32) -> Result<(), Error> {
-        let is_stream = self.with_state(|state| {
-            state.contexts.get_mut(id).is_some_and(|context| {
-                context.finish = Finish::No;
-                matches!(context.kind, ContextKind::Stream(_))
-            })
-        })?;
-        if is_stream {
-            self.run("proxy_on_log", self.callbacks.on_log, id, Phase::End, &[id])?;
-        }
-        self.delete(id)
-    }
-
-    fn delete(&self, id: u32) -> Result<(), Error> {
-        self.run(
-            "proxy_on_delete",
-            self.callbacks.on_delete,
-            id,
-            Phase::End,
-            &[id],
-        )?;
-        self.with_state(|state| {
-            state.disown_calls(id);
-            state.contexts.remove(id)
-        })?;
-        Ok(())
     }
 }
 
@@ -461,17 +307,6 @@ impl Drop for Vm {
             state.calls = Calls::default();
         }
     }
-}
-
-/// Logs why a call has no answer, with the request that made it as context.
-fn log_failure(state: &mut VmState, call: &Call, event: &CallEvent) {
-    let Some(reason) = event.failure() else {
-        return;
-    };
-    let upstream = call.upstream.escape_ascii();
-    let text = format!("the call to \"{upstream}\" failed: {reason}");
-    state.current = call.owner;
-    state.log(LogLevel::Error, text.as_bytes());
 }
 
 /// Logs a trap with the guest's backtrace, and counts it.

@@ -219,6 +219,13 @@ sub get {
     return ($status // 0, $body // '', \%got);
 }
 
+# What Lua answers at /lua, a location that runs what comes in the header x-lua.
+sub lua {
+    my ($self, $code) = @_;
+    $code =~ s/\s*\n\s*/ /g;
+    return ($self->get('/lua', 'x-lua' => $code))[1];
+}
+
 # The lines of the error log that match.
 sub log {
     my ($self, $pattern) = @_;

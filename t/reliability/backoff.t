@@ -58,13 +58,6 @@ sub server {
     return $server;
 }
 
-# What Lua answers in a request.
-sub lua {
-    my ($server, $code) = @_;
-    $code =~ s/\s*\n\s*/ /g;
-    return ($server->get('/lua', 'x-lua' => $code))[1];
-}
-
 # The library's own metrics of a plugin, of those named.
 sub metrics {
     my ($server, $plugin, @names) = @_;
@@ -85,14 +78,14 @@ my $trap = 'proxy_on_request_headers trapped: wasm trap: wasm `unreachable` inst
 bad, other = new("bad", nil, 20), new("other", nil, 20)
 _EOC_
     my $mine = 'ran(bad.works, 15, 15)';
-    is(lua($server, "return ran(bad.traps, 1, 10) .. ' ' .. $mine"), '0 1', 'ten crashes are forgiven');
+    is($server->lua("return ran(bad.traps, 1, 10) .. ' ' .. $mine"), '0 1', 'ten crashes are forgiven');
     is(metrics($server, 'bad', qw(traps_total restarts_total rejected_total backed_off)),
         'traps_total=10 restarts_total=10 rejected_total=0 backed_off=0', 'each costs a start');
     is_deeply([grep { /crashed|is run/ } said($server, 'bad')], [], 'nothing is said of it');
 
     my $before = () = said($server, 'bad');
     # in one request, that no time passes
-    is(lua($server, 'return ran(bad.traps, 11, 11) .. ran(bad.works, 1, 5) .. ran(other.works, 1, 5) .. wasm.metrics():match("backed_off{plugin=.bad.} %d")'),
+    is($server->lua('return ran(bad.traps, 11, 11) .. ran(bad.works, 1, 5) .. ran(other.works, 1, 5) .. wasm.metrics():match("backed_off{plugin=.bad.} %d")'),
         '005backed_off{plugin="bad"} 1', 'with the next its calls fail at once; another plugin runs');
     my @said = said($server, 'bad');
     is_deeply([@said[$before .. $#said]], [$trap, 'crashed 11 times within 60s: it is not run for 1s'], 'one line says so, and nothing the calls after it');
@@ -100,19 +93,19 @@ _EOC_
         'they are counted, and no instance is started');
     like(join('', $server->log(qr/crashed 11 times/)), qr/\[error\]/, 'the line is an error');
 
-    ok(Server::wait_for(sub { lua($server, "return $mine") eq '1' }, 10), 'after a pause it runs again');
+    ok(Server::wait_for(sub { $server->lua("return $mine") eq '1' }, 10), 'after a pause it runs again');
     is_deeply([grep { /crashed|is run/ } said($server, 'bad')], ['crashed 11 times within 60s: it is not run for 1s', 'is run again'], 'a line says so');
     is(metrics($server, 'bad', qw(restarts_total backed_off)), 'restarts_total=11 backed_off=0', 'in a new instance');
-    is(lua($server, 'return ran(bad.works)'), 20, 'with all of its contexts');
+    is($server->lua('return ran(bad.works)'), 20, 'with all of its contexts');
 
-    is(lua($server, "return ran(bad.traps, 12, 12) .. $mine"), '00', 'another crash, and it is not run at once');
+    is($server->lua("return ran(bad.traps, 12, 12) .. $mine"), '00', 'another crash, and it is not run at once');
     is((grep { /crashed/ } said($server, 'bad'))[-1], 'crashed 12 times within 60s: it is not run for 2s', 'for twice as long');
 
     # a worker that dies takes what it has counted with it
     is(metrics($server, 'bad', 'backed_off'), 'backed_off=1', 'it is backed off');
     my @old = $server->workers;
     kill 'KILL', @old;
-    ok(Server::wait_for(sub { my @now = $server->workers; @now && $now[0] != $old[0] && lua($server, "return $mine") eq '1' }, 10),
+    ok(Server::wait_for(sub { my @now = $server->workers; @now && $now[0] != $old[0] && $server->lua("return $mine") eq '1' }, 10),
         'a new worker knows nothing of it');
     is(metrics($server, 'bad', 'backed_off'), 'backed_off=0', 'and the gauge is not what the dead one left');
     is_deeply([$server->log(qr/\[(?:crit|alert|emerg)\](?!.*exited on signal 9)/)], [], 'nothing worse in the log');
@@ -126,17 +119,17 @@ off = new("off", { crash_limit = "off" }, 20)
 more = new("more", { crash_limit = "3", crash_window = "5s" }, 20)
 short = new("short", { crash_window = "1ms" }, 20)
 _EOC_
-    is(lua($server, 'return ran(by_directive.traps, 1, 2) .. ran(by_directive.works, 1, 1) .. ran(by_directive.traps, 3, 3) .. ran(by_directive.works, 2, 2)'),
+    is($server->lua('return ran(by_directive.traps, 1, 2) .. ran(by_directive.works, 1, 1) .. ran(by_directive.traps, 3, 3) .. ran(by_directive.works, 2, 2)'),
         '0100', 'the directive says how many are forgiven');
     is((said($server, 'by_directive'))[-1], 'crashed 3 times within 3600s: it is not run for 1s', 'and in what time');
-    is(lua($server, 'return ran(none.works, 1, 1) .. ran(none.traps, 1, 1) .. ran(none.works, 2, 2)'), '100', 'a plugin of which none is forgiven');
+    is($server->lua('return ran(none.works, 1, 1) .. ran(none.traps, 1, 1) .. ran(none.works, 2, 2)'), '100', 'a plugin of which none is forgiven');
     is((said($server, 'none'))[-1], 'crashed 1 times within 3600s: it is not run for 1s', 'says so');
-    is(lua($server, 'return ran(off.traps) .. ran(off.works)'), '020', 'one of which all are');
+    is($server->lua('return ran(off.traps) .. ran(off.works)'), '020', 'one of which all are');
     is(metrics($server, 'off', qw(traps_total restarts_total rejected_total backed_off)), 'traps_total=20 restarts_total=20 rejected_total=0 backed_off=0',
         'is started each time');
-    is(lua($server, 'return ran(more.traps, 1, 3) .. ran(more.works, 1, 1) .. ran(more.traps, 4, 4) .. ran(more.works, 2, 2)'), '0100', 'one with numbers of its own');
+    is($server->lua('return ran(more.traps, 1, 3) .. ran(more.works, 1, 1) .. ran(more.traps, 4, 4) .. ran(more.works, 2, 2)'), '0100', 'one with numbers of its own');
     is((said($server, 'more'))[-1], 'crashed 4 times within 5s: it is not run for 1s', 'says them');
-    is(lua($server, 'for i = 1, 20 do ran(short.traps, i, i) ngx.sleep(0.005) end return ran(short.works)'), '20', 'crashes that are longer ago than the window do not count');
+    is($server->lua('for i = 1, 20 do ran(short.traps, i, i) ngx.sleep(0.005) end return ran(short.works)'), '20', 'crashes that are longer ago than the window do not count');
     is_deeply([grep { /crashed/ } said($server, 'short')], [], 'and nothing is said');
 }
 
@@ -168,24 +161,24 @@ _EOC_
 bad = new("bad", { crash_limit = "0" }, 20)
 _EOC_
     my $wait = 'for i = 2, 20 do ngx.sleep(0.2) if ran(bad.works, i, i) == 1 then break end end';
-    is(lua($server, "ran(bad.traps, 1, 1) local before = ran(bad.works, 1, 1) $wait return before .. ran(bad.works, 20, 20) .. ran(bad.works, 1, 1)"),
+    is($server->lua("ran(bad.traps, 1, 1) local before = ran(bad.works, 1, 1) $wait return before .. ran(bad.works, 20, 20) .. ran(bad.works, 1, 1)"),
         '010', 'a request that came while it was not run never sees it, though others do');
     my @old = $server->workers;
 
-    is(lua($server, "local before = ran(bad.works, 1, 1) ran(bad.traps, 1, 1) $wait
+    is($server->lua("local before = ran(bad.works, 1, 1) ran(bad.traps, 1, 1) $wait
         return before .. ran(bad.works, 20, 20) .. ' ' .. tostring(select(2, wasm.on_http_request_body(bad.works[1], 'x', true)))"),
         '11 failed to run proxy_on_http_request_body', 'nor does one that had begun before it');
     is_deeply([$server->workers], \@old, 'the worker is the same');
     is_deeply([grep { /cannot run/ } said($server, 'bad')], ['proxy_on_request_body cannot run: the VM of this request trapped earlier'], 'which is said once');
-    like(lua($server, 'return require("cjson").encode(wasm.info(bad.plugin).contexts)'), qr/^\d+$/, 'its contexts can be counted');
+    like($server->lua('return require("cjson").encode(wasm.info(bad.plugin).contexts)'), qr/^\d+$/, 'its contexts can be counted');
 }
 
 {
     # one that is gone is not backed off
     my $server = server(init => '');
-    is(lua($server, 'gone = new("gone", { crash_limit = "0" }, 1) return ran(gone.traps) .. ran(gone.works)'), '00', 'a plugin that is not run');
+    is($server->lua('gone = new("gone", { crash_limit = "0" }, 1) return ran(gone.traps) .. ran(gone.works)'), '00', 'a plugin that is not run');
     is(metrics($server, 'gone', 'backed_off'), 'backed_off=1', 'is backed off');
-    lua($server, 'gone = nil collectgarbage() collectgarbage()');
+    $server->lua('gone = nil collectgarbage() collectgarbage()');
     is(metrics($server, 'gone', 'backed_off'), 'backed_off=0', 'and not any more when it is collected');
 }
 
@@ -215,12 +208,12 @@ _EOC_
     my @want = (@ticks, 'crashed 1 times within 60s: it is not run for 1s', 'is run again', @ticks, 'crashed 2 times within 60s: it is not run for 2s', 'is run again');
     my @said = said($server, 'ticks');
     is_deeply([@said[0 .. $#want]], \@want, 'its ticks go on after each pause, and say nothing in between');
-    lua($server, 'return wasm.on_http_request_headers(queue)');
+    $server->lua('return wasm.on_http_request_headers(queue)');
     ok(Server::wait_for(sub { grep { /on_queue_ready trapped/ } said($server, 'queues') }, 10), 'one that crashes by an item of its queue');
-    lua($server, 'return wasm.on_http_request_headers(queue)');
+    $server->lua('return wasm.on_http_request_headers(queue)');
     ok(Server::wait_for(sub { grep { $_ eq 'crashed 1 times within 60s: it is not run for 1s' } said($server, 'queues') }), 'is not run either');
 
-    is(lua($server, 'wasm.on_http_request_headers(item) wasm.on_http_request_headers(leaves) return wasm.on_http_request_headers(item_again)'), 'nil',
+    is($server->lua('wasm.on_http_request_headers(item) wasm.on_http_request_headers(leaves) return wasm.on_http_request_headers(item_again)'), 'nil',
         'an item that comes while a plugin is not run');
     ok(Server::wait_for(sub { grep { $_ eq 'on_queue_ready dequeue_shared_queue -> 0 "item"' } said($server, 'items') }, 10), 'is told of after that');
 }
@@ -245,9 +238,9 @@ _EOC_
         trap => 'proxy_on_configure trapped: wasm trap: wasm `unreachable` instruction executed',
     );
     for my $key (sort keys %says) {
-        is(lua($server, "local all = all.$key ran(all, 1, 1) wasm.shared:set('$key', 'x') return ran(all, 2, 10)"), '0', "$key: a plugin that cannot start again");
+        is($server->lua("local all = all.$key ran(all, 1, 1) wasm.shared:set('$key', 'x') return ran(all, 2, 10)"), '0', "$key: a plugin that cannot start again");
         is_deeply([said($server, $key)], [$trap, ($says{$key}) x 3, 'crashed 4 times within 60s: it is not run for 1s'], "$key: it is tried so often, and no more");
-        lua($server, "wasm.shared:delete('$key')");
+        $server->lua("wasm.shared:delete('$key')");
     }
 }
 

@@ -27,13 +27,6 @@ sub server {
     return $server;
 }
 
-# What Lua answers in a request.
-sub lua {
-    my ($server, $code) = @_;
-    $code =~ s/\s*\n\s*/ /g;
-    return ($server->get('/lua', 'x-lua' => $code))[1];
-}
-
 # How often the log says that.
 sub said {
     my ($server, $text) = @_;
@@ -62,14 +55,14 @@ _EOC_
     my @ways = ('that reads a property', 'that logs', 'that sets a header', 'that reads all headers', 'that makes calls', 'that sets shared data',
         'by a table of jumps', 'of calls that make calls', 'that fills 250 MiB', 'that copies 250 MiB');
     for my $kind (1 .. @ways) {
-        is(lua($server, "return run($kind)"), $fails, "a loop $ways[$kind - 1]");
+        is($server->lua("return run($kind)"), $fails, "a loop $ways[$kind - 1]");
         is(said($server, "loops$kind: proxy_on_request_headers trapped: it took more than 100 ms, client"), 1, 'is ended');
     }
     is_deeply([$server->workers], \@workers, 'the worker is the same');
     if ($Server::vm eq 'wasmedge') {
-        is(lua($server, 'return tail_calls()'), 'failed to load wasm plugin', 'tail calls are not for WasmEdge');
+        is($server->lua('return tail_calls()'), 'failed to load wasm plugin', 'tail calls are not for WasmEdge');
     } else {
-        is(lua($server, 'return tail_calls()'), $fails, 'a loop of tail calls is ended');
+        is($server->lua('return tail_calls()'), $fails, 'a loop of tail calls is ended');
         ok(scalar $server->log(qr/proxy-wasm loops8:     0: +0x\w+ - \S+!fibonacci, client/), "the plugin's stack is in the log");
     }
 }
@@ -111,7 +104,7 @@ chains = { two = assert(wasm.chain{
     { name = "long", path = wat .. "endless-loop.wat", fail = "open" },
 }) }
 _EOC_
-    is(lua($server, 'local n = 0 for i = 1, 3 do if not wasm.on_http_request_headers(contexts[i]) then n = n + 1 end end return n'), 3, 'plugins with deadlines of their own');
+    is($server->lua('local n = 0 for i = 1, 3 do if not wasm.on_http_request_headers(contexts[i]) then n = n + 1 end end return n'), 3, 'plugins with deadlines of their own');
     is(said($server, 'by: proxy_on_request_headers trapped: it took more than 300 ms'), 1, 'one has that of the directive');
     is(said($server, "by${_}ms: proxy_on_request_headers trapped: it took more than $_ ms"), 1, "one has $_ ms") for 1, 30;
     is(($server->get('/chain/two'))[1], 'hello', 'a chain of two');
@@ -132,9 +125,9 @@ _EOC_
     for (['fills', 'items', 40, 'items of a queue'], ['answers', 'answers', 60, 'answers to calls']) {
         my ($context, $plugin, $all, $name) = @$_;
         my $done = sub { scalar(my @lines = $server->log(qr/proxy-wasm $plugin: done/)) };
-        is(lua($server, "return wasm.on_http_request_headers($context)"), 'true', "$name, $all at a time");
+        is($server->lua("return wasm.on_http_request_headers($context)"), 'true', "$name, $all at a time");
         ok(Server::wait_for(sub { $done->() > 0 }), 'the plugin is told of them');
-        is(lua($server, 'return "fine"'), 'fine', 'a request meanwhile');
+        is($server->lua('return "fine"'), 'fine', 'a request meanwhile');
         cmp_ok($done->(), '<', $all, 'is answered before all is done');
         ok(Server::wait_for(sub { $done->() == $all }, 30), 'which it is in the end');
     }
@@ -183,10 +176,10 @@ _EOC2_
     ok(Server::wait_for(sub { $server->log(qr/own: failed to run proxy_on_configure, in the worker: failed to run proxy_on_configure/) }), 'and an error, as is one with a start deadline of its own');
     for (@starts) {
         my ($name, $args, $function, $error) = @$_;
-        is(lua($server, "return start('$name', $args)"), $error, "a loop in $function is an error");
+        is($server->lua("return start('$name', $args)"), $error, "a loop in $function is an error");
         is(said($server, "$name: $function trapped: it took more than 300 ms"), 1, 'and in the log');
     }
-    is(lua($server, 'return wasm.on_http_request_headers(slow)'), 'nil', 'callbacks of requests');
+    is($server->lua('return wasm.on_http_request_headers(slow)'), 'nil', 'callbacks of requests');
     is(said($server, 'slow: proxy_on_request_headers trapped: it took more than 1000 ms'), 1, 'have their own deadline');
 }
 

@@ -31,13 +31,6 @@ sub server {
     return $server;
 }
 
-# What Lua answers in a request.
-sub lua {
-    my ($server, $code) = @_;
-    $code =~ s/\s*\n\s*/ /g;
-    return ($server->get('/lua', 'x-lua' => $code))[1];
-}
-
 # What the log says of a plugin, without backtraces and nginx's words.
 sub said {
     my ($server, $plugin) = @_;
@@ -65,27 +58,27 @@ recurses = new("recurses", wat .. "recursion.wat")
 asks = new("asks", wat .. "allocator-recurses.wat")
 allocates = new("allocates", script, "on_request_headers alloc 1000000\non_request_headers trap")
 _EOC_
-    is(lua($server, 'return run(grows)'), 'true', 'a plugin that may have 4 MiB');
+    is($server->lua('return run(grows)'), 'true', 'a plugin that may have 4 MiB');
     is_deeply([said($server, 'grows')], ['on_request_headers grow -> 17', 'on_request_headers grow -> -1'], 'gets no more');
-    is(lua($server, 'return tostring(wasm.load("large", guests .. "script.wasm", { memory_limit = "1m" }))'), 'nil', 'one that starts with more is not loaded');
+    is($server->lua('return tostring(wasm.load("large", guests .. "script.wasm", { memory_limit = "1m" }))'), 'nil', 'one that starts with more is not loaded');
     like((said($server, 'large'))[0], qr/memory minimum size of 17 pages exceeds memory limits$/, 'the log says why');
-    is(lua($server, 'return run(tables)'), 'true', 'tables grow to 1,048,576 elements in all');
-    is(lua($server, 'return tostring(wasm.load("large_tables", wat .. "tables-large.wat"))'), 'nil', 'a plugin that starts with more is not loaded');
+    is($server->lua('return run(tables)'), 'true', 'tables grow to 1,048,576 elements in all');
+    is($server->lua('return tostring(wasm.load("large_tables", wat .. "tables-large.wat"))'), 'nil', 'a plugin that starts with more is not loaded');
     like((said($server, 'large_tables'))[0], qr/table minimum size of \d+ elements exceeds table limits$/, 'the log says why');
     my $memories = 'local plugin, err = wasm.load("memories", wat .. "memories.wat", { memory_limit = "1m" }) return plugin and run(assert(wasm.on_configure(plugin, "x"))) or err';
     if ($Server::vm eq 'wasmedge') {
-        is(lua($server, $memories), 'failed to load wasm plugin', 'several memories are not for WasmEdge');
+        is($server->lua($memories), 'failed to load wasm plugin', 'several memories are not for WasmEdge');
     } else {
-        is(lua($server, $memories), 'true', 'several memories count together');
+        is($server->lua($memories), 'true', 'several memories count together');
     }
 
     my ($worker) = $server->workers;
     my $crash = 'return run(recurses) .. run(asks) .. run(allocates)';
-    is(lua($server, $crash), $crashed x 3, 'a plugin that calls itself without an end, one that does so through the host, and one that traps with a MB in its hands');
+    is($server->lua($crash), $crashed x 3, 'a plugin that calls itself without an end, one that does so through the host, and one that traps with a MB in its hands');
     is_deeply([said($server, $_)], ['proxy_on_request_headers trapped: wasm trap: call stack exhausted'], 'the cause is in the log') for 'recurses', 'asks';
-    lua($server, $crash) for 1 .. 30;
+    $server->lua($crash) for 1 .. 30;
     my $before = $server->rss($worker);
-    lua($server, $crash) for 1 .. 200;
+    $server->lua($crash) for 1 .. 200;
     my $more = $server->rss($worker) - $before;
     cmp_ok($more, '<', 8, 'two hundred of each take no memory');
     is_deeply([$server->workers], [$worker], 'the worker is the same');
@@ -93,18 +86,18 @@ _EOC_
 
 {
     my $server = server(http => 'wasm_instance_limit 3;');
-    is(lua($server, 'all = {} for i = 1, 3 do all[i] = wasm.load("plugin" .. i, wat .. "add-header.wat") end return #all'), 3, 'three instances');
-    is(lua($server, 'local plugin, err = wasm.load("more", wat .. "add-header.wat") return err'), 'failed to load wasm plugin', 'a fourth there is not');
+    is($server->lua('all = {} for i = 1, 3 do all[i] = wasm.load("plugin" .. i, wat .. "add-header.wat") end return #all'), 3, 'three instances');
+    is($server->lua('local plugin, err = wasm.load("more", wat .. "add-header.wat") return err'), 'failed to load wasm plugin', 'a fourth there is not');
     is((said($server, 'more'))[-1], 'failed to load "' . "$Server::root/t/plugins/wat/add-header.wat" . '": there are 3 instances of plugins in this worker already (wasm_instance_limit)',
         'the log says why');
-    is(lua($server, 'all[1] = nil collectgarbage() collectgarbage() return type(wasm.load("more", wat .. "add-header.wat"))'), 'cdata', 'but in the place of one that is gone');
+    is($server->lua('all[1] = nil collectgarbage() collectgarbage() return type(wasm.load("more", wat .. "add-header.wat"))'), 'cdata', 'but in the place of one that is gone');
 }
 
 {
     # the instances of the master are not those of its workers, and one that has trapped has room for its successor
     my $server = server(http => 'wasm_instance_limit 1;', init => 'traps = new("traps", guests .. "script.wasm", "on_request_headers trap")');
-    is(lua($server, 'return run(traps)'), $crashed, 'one instance, made in the master');
-    is(lua($server, 'return run(traps)'), $crashed, 'is made again');
+    is($server->lua('return run(traps)'), $crashed, 'one instance, made in the master');
+    is($server->lua('return run(traps)'), $crashed, 'is made again');
     is(scalar(grep { /trapped/ } said($server, 'traps')), 2, 'and traps again');
     is(scalar(grep { /wasm_instance_limit/ } said($server, 'traps')), 0, 'there is room');
 }
@@ -146,14 +139,14 @@ for _, fail in ipairs{ "closed", "open" } do
 end
 _EOC2_
     my ($worker) = $server->workers;
-    is(lua($server, 'return ran(five)'), 5, 'five requests at once, and not more');
+    is($server->lua('return ran(five)'), 5, 'five requests at once, and not more');
     is((grep { /wasm_stream_limit/ } said($server, 'five'))[0], 'the VM has 5 requests already (wasm_stream_limit)', 'the log says why');
     is(scalar(grep { /wasm_stream_limit/ } said($server, 'five')), 1, 'once');
     is(scalar(grep { /logged/ } said($server, 'five')), 5, 'the others end as ever');
-    is(lua($server, 'return ran(five)'), 5, 'and there is room for five others');
+    is($server->lua('return ran(five)'), 5, 'and there is room for five others');
     is(scalar(grep { /wasm_stream_limit/ } said($server, 'five')), 2, 'the log says it again');
 
-    is(lua($server, 'return run(due[1])'), 'true', 'a plugin that is not done with a request') for 1 .. 6;
+    is($server->lua('return run(due[1])'), 'true', 'a plugin that is not done with a request') for 1 .. 6;
     is_deeply([grep { /count/ } said($server, 'due')], ['on_log count logged 1', 'on_delete count deleted 1'], 'is done with it where there is no room');
 
     for (['closed', 500], ['open', 200]) {
@@ -185,11 +178,11 @@ _EOC2_
         return scalar(() = $seen =~ /\r\n2\r\nok\r\n/g);
     };
     is($many->(1000), 1000, 'a plugin that is never done with a request: a thousand');
-    cmp_ok(lua($server, 'return count()'), '<=', 101, 'leave no more contexts than there may be');
+    cmp_ok($server->lua('return count()'), '<=', 101, 'leave no more contexts than there may be');
     my $before = $server->rss($worker);
     is($many->(10000), 10000, 'ten thousand more');
     cmp_ok($server->rss($worker) - $before, '<', 4, 'take no memory');
-    cmp_ok(lua($server, 'return count()'), '<=', 101, 'nor contexts');
+    cmp_ok($server->lua('return count()'), '<=', 101, 'nor contexts');
     is_deeply([$server->workers], [$worker], 'the worker is the same');
     is_deeply([$server->log(qr/\[(?:crit|alert|emerg)\]/)], [], 'nothing bad in the log');
 }
@@ -418,26 +411,26 @@ _EOC_
         my ($bad, $wanted, $good) = @{ $words{$directive} };
         (my $name = $directive) =~ s/^wasm_//;
         for my $word (@$bad) {
-            is(lua($server, "return setup('$name', '$word')"), "bad $directive \"$word\", it must be $wanted", "setup{ $name = \"$word\" } is refused");
+            is($server->lua("return setup('$name', '$word')"), "bad $directive \"$word\", it must be $wanted", "setup{ $name = \"$word\" } is refused");
             next if $name eq 'instance_limit';
-            is(lua($server, "return option('$name', '$word')"), "bad $name \"$word\", it must be $wanted", "and as an option of a plugin");
+            is($server->lua("return option('$name', '$word')"), "bad $name \"$word\", it must be $wanted", "and as an option of a plugin");
         }
         next if $name eq 'instance_limit';
-        is(lua($server, "return option('$name', '$_')"), 'nil', "the option $name may be $_") for @$good;
+        is($server->lua("return option('$name', '$_')"), 'nil', "the option $name may be $_") for @$good;
     }
     my %others = (deadline => ['2h', 'a time from 1ms to 1h'], memory_limit => ['1', 'a size from 64k to 4g'], pause_timeout => ['x', 'a time from 1ms to 1h']);
     for my $name (sort keys %others) {
         my ($word, $wanted) = @{ $others{$name} };
-        is(lua($server, "return option('$name', '$word')"), "bad $name \"$word\", it must be $wanted", "the option $name = \"$word\" is refused");
+        is($server->lua("return option('$name', '$word')"), "bad $name \"$word\", it must be $wanted", "the option $name = \"$word\" is refused");
     }
     my $file = 'wat .. "add-header.wat"';
-    is(lua($server, "return raises(wasm.load, 'x', $file, { instance_limit = '5' })"), 'unknown option "instance_limit"', 'one that is for all plugins only');
-    is(lua($server, "return raises(wasm.load, 'x', $file, { wasm_deadline = '1s' })"), 'unknown option "wasm_deadline"', 'one with the name of its directive');
-    is(lua($server, "return raises(wasm.load, 'x', $file, { log_limit = 5 })"), 'bad option "log_limit": string expected, got number', 'one that is a number');
-    is(lua($server, "return raises(wasm.setup, { log_limit = 5 })"), 'bad option "log_limit": string expected, got number', 'one of setup{}');
-    is(lua($server, "return raises(wasm.chain, { { path = $file, crash_limit = true } })"), 'bad plugin 1: crash_limit is not a string', 'one of a chain');
-    is(lua($server, "return raises(wasm.chain, { { path = $file, instance_limit = '5' } })"), 'bad plugin 1: unknown option "instance_limit"', 'one that there is not in a chain');
-    is(lua($server, "return select(2, wasm.chain{ { path = $file, stream_limit = '0' } })"), 'plugin add-header: bad stream_limit "0", it must be a number from 1 to 1000000',
+    is($server->lua("return raises(wasm.load, 'x', $file, { instance_limit = '5' })"), 'unknown option "instance_limit"', 'one that is for all plugins only');
+    is($server->lua("return raises(wasm.load, 'x', $file, { wasm_deadline = '1s' })"), 'unknown option "wasm_deadline"', 'one with the name of its directive');
+    is($server->lua("return raises(wasm.load, 'x', $file, { log_limit = 5 })"), 'bad option "log_limit": string expected, got number', 'one that is a number');
+    is($server->lua("return raises(wasm.setup, { log_limit = 5 })"), 'bad option "log_limit": string expected, got number', 'one of setup{}');
+    is($server->lua("return raises(wasm.chain, { { path = $file, crash_limit = true } })"), 'bad plugin 1: crash_limit is not a string', 'one of a chain');
+    is($server->lua("return raises(wasm.chain, { { path = $file, instance_limit = '5' } })"), 'bad plugin 1: unknown option "instance_limit"', 'one that there is not in a chain');
+    is($server->lua("return select(2, wasm.chain{ { path = $file, stream_limit = '0' } })"), 'plugin add-header: bad stream_limit "0", it must be a number from 1 to 1000000',
         'one of a chain with a bad word');
     is_deeply([$server->log(qr/\[(?:error|crit|alert|emerg)\]/)], [], 'nothing in the log');
 }

@@ -30,52 +30,45 @@ _EOC2_
 my ($ok, $output) = $server->start;
 ok($ok, 'nginx starts') or diag $output;
 
-# What Lua answers in a request.
-sub lua {
-    my $code = shift;
-    $code =~ s/\s*\n\s*/ /g;
-    return ($server->get('/lua', 'x-lua' => $code))[1];
-}
-
 # What the log says of a plugin, without nginx's words.
 sub said {
     my $name = shift;
     return map { /proxy-wasm $name: (.*?), client: / ? $1 : () } $server->log(qr/\] \S+ \*\d+ proxy-wasm $name: /);
 }
 
-is(lua('return log("long", { records = 1, bytes = 20000, level = 2 })'), 'true', 'a record of 20,000 bytes');
+is($server->lua('return log("long", { records = 1, bytes = 20000, level = 2 })'), 'true', 'a record of 20,000 bytes');
 my @said = said('long');
 is(join('', @said), 'x' x 20000, 'is written in pieces');
 is_deeply([grep { length > 1900 } @said], [], 'none of which nginx cuts');
 is_deeply([grep { length > 2100 } $server->log(qr/proxy-wasm long/)], [], 'nor are the lines longer');
-is(lua('return log("long", { records = 1, bytes = 200000, level = 2 })'), 'true', 'one of 200,000 bytes');
+is($server->lua('return log("long", { records = 1, bytes = 200000, level = 2 })'), 'true', 'one of 200,000 bytes');
 @said = said('long');
 is(length(join('', @said)) - 20000, 65536, 'is cut at 64 KiB');
 
 # the second begins with the first record
-is(lua('return log("more", { records = 250, bytes = 1, level = 2 }) .. log("other", { records = 100 })'), 'truetrue', '250 records in a second, where 100 may be');
+is($server->lua('return log("more", { records = 250, bytes = 1, level = 2 }) .. log("other", { records = 100 })'), 'truetrue', '250 records in a second, where 100 may be');
 is(scalar(grep { $_ eq 'x' } said('more')), 100, '100 are written');
 is_deeply([grep { $_ ne 'x' } said('more')], ['writes more than 100 records a second, what is more is dropped'], 'one line says that the rest is not');
 is(scalar($server->log(qr/\[warn\].* proxy-wasm more: writes more/)), 1, 'as a warning');
 is_deeply([said('other')], [('x') x 100], 'another plugin writes its own');
-is(lua('ngx.sleep(1.1) return log("more", { records = 2, bytes = 1, level = 2 })'), 'true', 'in another second');
+is($server->lua('ngx.sleep(1.1) return log("more", { records = 2, bytes = 1, level = 2 })'), 'true', 'in another second');
 is_deeply([grep { $_ ne 'x' } said('more')], ['writes more than 100 records a second, what is more is dropped', '150 records were dropped'], 'another line says how many');
 is(scalar(grep { $_ eq 'x' } said('more')), 102, 'and it goes on');
 is(scalar($server->log(qr/\[warn\].* proxy-wasm more: 150 records/)), 1, 'as a warning too');
 
-is(lua('return log("trap", { records = 150, bytes = 1, level = 2, trap = 1 })'), 'nil', 'a plugin that has written too much traps');
+is($server->lua('return log("trap", { records = 150, bytes = 1, level = 2, trap = 1 })'), 'nil', 'a plugin that has written too much traps');
 is(scalar(grep { $_ eq 'x' } said('trap')), 100, 'no more is written of it');
 like(join('|', said('trap')), qr/dropped\|proxy_on_request_headers trapped: wasm trap: wasm `unreachable` instruction executed/, 'but that it trapped');
 like(join('|', said('trap')), qr/executed\|\s+0: +0x\w+ - \S+/, 'and where') unless $Server::vm eq 'wasmedge';
 
-lua('log("again", { records = 100, bytes = 1, level = 2, trap = 1 })') for 1 .. 5;
+$server->lua('log("again", { records = 100, bytes = 1, level = 2, trap = 1 })') for 1 .. 5;
 cmp_ok(scalar(grep { $_ eq 'x' } said('again')), '<', 500, 'a crash does not give it more');
 
-is(lua('return log("own", { records = 20, bytes = 1, level = 2 }) .. log("one", { records = 20 }) .. log("many", { records = 2000 })'), 'truetruetrue', 'plugins with limits of their own');
+is($server->lua('return log("own", { records = 20, bytes = 1, level = 2 }) .. log("one", { records = 20 }) .. log("many", { records = 2000 })'), 'truetruetrue', 'plugins with limits of their own');
 is(join(' ', map { my $name = $_; scalar(grep { $_ eq 'x' } said($name)) } qw(own one many)), '7 1 2000', 'each has that');
-is(lua('return log("quiet", { records = 50, bytes = 1, level = 1 }) .. log("quiet", { records = 5, level = 2 })'), 'truetrue', 'what is below the level of the log');
+is($server->lua('return log("quiet", { records = 50, bytes = 1, level = 1 }) .. log("quiet", { records = 5, level = 2 })'), 'truetrue', 'what is below the level of the log');
 is_deeply([said('quiet')], [('x') x 5], 'does not count');
-is(lua('return log("prints", {})'), 'true', 'what is printed');
+is($server->lua('return log("prints", {})'), 'true', 'what is printed');
 is_deeply([said('prints')], [qw(a b c d e), 'writes more than 5 records a second, what is more is dropped'], 'counts too');
 
 done_testing();

@@ -36,13 +36,6 @@ sub server {
     return $server;
 }
 
-# What Lua answers in a request.
-sub lua {
-    my ($server, $code) = @_;
-    $code =~ s/\s*\n\s*/ /g;
-    return ($server->get('/lua', 'x-lua' => $code))[1];
-}
-
 # A metric of the library's own.
 sub metric {
     my ($server, $plugin, $name) = @_;
@@ -73,10 +66,10 @@ big = make("on_request_headers grow 64\\n$steps")
 small = make("on_request_headers count seen\\n$steps")
 _EOC_
     my @workers = $server->workers;
-    is(lua($server, 'return wasm.on_http_request_headers(small)'), 'true', 'a request');
+    is($server->lua('return wasm.on_http_request_headers(small)'), 'true', 'a request');
     my $before = metric($server, 'grows', 'memory_bytes');
     is(metric($server, 'grows', 'renewals_total'), 0, 'that does not grow renews nothing');
-    is(lua($server, 'return wasm.on_http_request_headers(big)'), 'true', 'one that does');
+    is($server->lua('return wasm.on_http_request_headers(big)'), 'true', 'one that does');
     ok(renewals($server, 'grows', 1), 'renews the instance');
     my @said = said($server, 'grows');
     my ($n) = grep { $said[$_] =~ /^on_request_headers grow -> \d+$/ } 0 .. $#said;
@@ -89,11 +82,11 @@ _EOC_
     is($said[$n + 8] =~ $renewed && $1, $before + (4 << 20), 'and how much it was');
     is(metric($server, 'grows', 'memory_bytes'), 0, 'the memory is given back');
     is(metric($server, 'grows', 'instances'), 0, 'with the instance');
-    is(lua($server, 'return wasm.on_http_request_headers(small)'), 'true', 'the next request');
+    is($server->lua('return wasm.on_http_request_headers(small)'), 'true', 'the next request');
     @said = said($server, 'grows');
     is_deeply([@said[$n + 9 .. $n + 11]], ['on_vm_start count started 1', 'on_configure count configured 1', 'on_request_headers count seen 1'], 'has one that was started and configured again');
     is(metric($server, 'grows', 'memory_bytes'), $before, 'as small as the first');
-    lua($server, 'return wasm.on_http_request_headers(big)') for 1 .. 5;
+    $server->lua('return wasm.on_http_request_headers(big)') for 1 .. 5;
     ok(renewals($server, 'grows', 6), 'each time that it grows');
     is(metric($server, 'grows', 'restarts_total'), 0, 'that is no crash');
     is_deeply([$server->workers], \@workers, 'the worker is the same');
@@ -131,7 +124,7 @@ dies = assert(wasm.on_configure(assert(wasm.load("dies", wat .. "trap-on-renewal
 lingers = plugin("lingers", "on_request_headers grow 64\\non_done return false\\non_done\@2 return true")
 _EOC_
     my @workers = $server->workers;
-    is(lua($server, 'return tostring(wasm.on_http_request_headers(directive)) .. tostring(wasm.on_http_request_headers(own))'), 'truetrue', 'by directive, and otherwise by option');
+    is($server->lua('return tostring(wasm.on_http_request_headers(directive)) .. tostring(wasm.on_http_request_headers(own))'), 'truetrue', 'by directive, and otherwise by option');
     ok(renewals($server, 'directive', 1), 'one is renewed');
     is(metric($server, 'own', 'renewals_total'), 0, 'the other not');
 
@@ -142,35 +135,35 @@ _EOC_
         POSIX::_exit((join ' ', ($server->get('/slow'))[0, 1]) eq '200 slow' ? 0 : 1);
     }
     ok(Server::wait_for(sub { metric($server, 'slow', 'requests_total') == 1 }), 'a request is under way');
-    is(lua($server, 'return wasm.on_http_request_headers(fast)'), 'true', 'another makes the instance grow');
+    is($server->lua('return wasm.on_http_request_headers(fast)'), 'true', 'another makes the instance grow');
     waitpid $pid, 0;
     is($?, 0, 'the first ends well');
     ok(renewals($server, 'slow', 1), 'then the instance is renewed');
     is_deeply([grep { /logged/ || /$renewed/ && s/\d+ bytes/N bytes/ } said($server, 'slow')],
         ['on_log count logged 1', 'on_log count logged 2', 'is renewed, as its memory has grown to N bytes'], 'and not before');
 
-    is(lua($server, 'return wasm.on_http_request_headers(calls)'), 'true', 'a request that leaves a call');
+    is($server->lua('return wasm.on_http_request_headers(calls)'), 'true', 'a request that leaves a call');
     ok(renewals($server, 'calls', 1), 'the instance is renewed');
     is_deeply([grep { /get_buffer/ || /$renewed/ && s/\d+ bytes/N bytes/ } said($server, 'calls')],
         ['on_http_call_response get_buffer_bytes -> 0 "answer"', 'is renewed, as its memory has grown to N bytes'], 'once it has seen the answer');
 
-    lua($server, 'return wasm.on_http_request_headers(ticks)');
+    $server->lua('return wasm.on_http_request_headers(ticks)');
     ok(renewals($server, 'ticks', 1), 'one that ticks is renewed');
     my $ticks = sub { my $seen = 0; for (said($server, 'ticks')) { $seen = 0 if /$renewed/; $seen++ if /on_tick count/ } $seen };
     ok(Server::wait_for(sub { $ticks->() >= 3 }), 'its ticks go on');
 
     for my $n (1, 2) {
-        lua($server, 'return wasm.on_http_request_headers(queue)');
+        $server->lua('return wasm.on_http_request_headers(queue)');
         ok(Server::wait_for(sub { (grep { $_ eq 'on_queue_ready dequeue_shared_queue -> 0 "item"' } said($server, 'queue')) == $n }), "one with a queue is told of item $n");
     }
     ok(renewals($server, 'queue', 2), 'though it was renewed');
 
     ok(Server::wait_for(sub { metric($server, 'alone', 'renewals_total') > 0 }, 10), 'one that grows without a request is renewed too');
 
-    is(lua($server, 'return wasm.on_http_request_headers(lingers)'), 'true', 'one that is not done with its request');
+    is($server->lua('return wasm.on_http_request_headers(lingers)'), 'true', 'one that is not done with its request');
     is(metric($server, 'lingers', 'renewals_total'), 0, 'is not renewed');
 
-    lua($server, 'return wasm.on_http_request_headers(dies)') for 1 .. 8;
+    $server->lua('return wasm.on_http_request_headers(dies)') for 1 .. 8;
     ok(Server::wait_for(sub { grep { /^crashed 3 times/ } said($server, 'dies') }), 'one that traps as it is renewed has crashed');
     is_deeply([$server->workers], \@workers, 'the worker is the same');
 }
@@ -183,10 +176,10 @@ still = large("on_configure grow 32\non_request_headers count seen")
 local large_twice = new("twice", nil, "1m")
 twice = large_twice("on_configure grow 32\non_request_headers grow 128")
 _EOC_
-    lua($server, 'return wasm.on_http_request_headers(still)') for 1 .. 5;
+    $server->lua('return wasm.on_http_request_headers(still)') for 1 .. 5;
     is(metric($server, 'large', 'renewals_total'), 0, 'an instance that starts with more is not renewed');
     is((said($server, 'large'))[-1], 'on_request_headers count seen 5', 'it is the same');
-    lua($server, 'return wasm.on_http_request_headers(twice)');
+    $server->lua('return wasm.on_http_request_headers(twice)');
     ok(renewals($server, 'twice', 1), 'one that has grown to twice that is');
 }
 

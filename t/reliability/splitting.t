@@ -18,6 +18,10 @@ location /flushes {
         end
     }
 }
+location /error-page { error_page 403 500 502 /own; $Wire::phases content_by_lua_block { ngx.print("content") } }
+location /error-page/named { error_page 403 500 502 \@named; $Wire::phases content_by_lua_block { ngx.print("content") } }
+location /error-page/origin { error_page 403 500 502 \@named; $Wire::phases proxy_pass http://127.0.0.1:PORT; }
+location \@named { $Wire::phases content_by_lua_block { ngx.print("named") } }
 location /captures {
     content_by_lua_block {
         local res = ngx.location.capture("/own")
@@ -239,6 +243,21 @@ for (['close_stream 1', ''], ['trap', '500 PAGE'], ['send_local_response 403 "" 
     is((map { told($_) } Wire::responses($text))[0], "200 ($expected)", 'in a subrequest');
 }
 
+# An error in the headers of a response that Lua sends is no redirect under its feet.
+for my $command ('trap', 'close_stream 1') {
+    for my $answers ('#', 'on_request_headers send_local_response 403 "" denied') {
+        for my $path (qw(/error-page /error-page/named /error-page/origin)) {
+            for my $method (qw(GET HEAD)) {
+                $wire->script($answers, "on_response_headers $command");
+                my ($text) = $wire->exchange("$method $path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                my @told = map { told($_) =~ s/ .*//sr } Wire::responses($text, $method);
+                is("@told", $command eq 'trap' || $method eq 'HEAD' ? 500 : '', "$command in the response headers of $method $path, $answers");
+            }
+        }
+    }
+}
+is($wire->lua('return ngx.worker.pid()'), $worker, 'and the worker lives');
+
 for my $path (qw(/own /origin /flushes)) {
     $wire->script('on_response_headers close_stream 1');
     my ($text) = $wire->exchange("HEAD $path HTTP/1.1\r\nHost: a\r\n\r\n$next");
@@ -334,5 +353,5 @@ called('framing of a call', map { "(:method=POST $_) body" } 'content-length=2',
 
 is($wire->lua('return ngx.worker.pid()'), $worker, 'the same worker all the time');
 ok($wire->settled, 'no context stays');
-is_deeply([grep { !/is no status of a response|is malformed and left out|"mine" cannot be changed|proxy_on_response_headers trapped|\d: +0x/ } $wire->problems], [], 'nothing else in the log');
+is_deeply([grep { !/is no status of a response|is malformed and left out|"mine" cannot be changed|proxy_on_response_headers trapped|attempt to set status 403 via ngx.exit after sending out the response status 500|\d: +0x/ } $wire->problems], [], 'nothing else in the log');
 done_testing();

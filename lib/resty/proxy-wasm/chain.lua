@@ -309,8 +309,7 @@ function _M.header_filter(self)
 
         if rc < 0 then
             if fails(plugin) then
-                outcomes.refuse_body(true)
-                return fail_closed(r)
+                return outcomes.fail_response()
             end
 
             if self.filters_headers then

@@ -41,9 +41,8 @@ local CLOSE = 444
 
 local SWITCHING_PROTOCOLS = 101
 
--- what is refused of a response
-local ALL = 1
-local AFTER_PAGE = 2
+local ERROR_PAGE = "<html>\r\n<head><title>500 Internal Server Error</title></head>\r\n<body>\r\n"
+    .. "<center><h1>500 Internal Server Error</h1></center>\r\n</body>\r\n</html>\r\n"
 
 -- after so many seconds without a word a request that waits looks itself, should nobody listen
 local SILENCE = 5
@@ -152,22 +151,12 @@ local function send_local_response()
 end
 
 
--- Sends nginx's own page in the place of a response whose headers are about to be sent, which no plugin sees.
-local function exit_with_page(status)
-    lib.proxy_wasm_request_bypass(get_request())
-    _M.refuse_body(true)
-
-    return ngx.exit(status)
-end
-
-
--- Puts the local response in the place of one whose headers are about to be sent. Its body follows in the body filter.
-local function replace_response()
-    local status, body, headers = local_response()
-
+-- Puts another response in the place of one whose headers are about to be sent. Its body follows in the body filter.
+local function replace_response(status, body, headers)
     if ngx.status == SWITCHING_PROTOCOLS then
         -- nginx goes on to the other protocol, unless it fails
-        return exit_with_page(status >= 400 and status or ngx.HTTP_BAD_GATEWAY)
+        lib.proxy_wasm_request_bypass(get_request())
+        return ngx.exit(status >= 400 and status or ngx.HTTP_BAD_GATEWAY)
     end
 
     for name in pairs(ngx.resp.get_headers(0, true)) do
@@ -205,10 +194,11 @@ local function replace_response()
 end
 
 
--- A response was refused when its headers were about to be sent, which a handler in Lua may not notice. If so, its body is refused too, behind
--- nginx's page for the error, if there is one.
-function _M.refuse_body(has_page)
-    ngx.ctx.proxy_wasm_refuses = has_page and AFTER_PAGE or ALL
+-- Puts an error in the place of a response whose headers are about to be sent, which no plugin sees. To leave it to nginx would be an internal
+-- redirect where there is an error_page: a handler in Lua that sends the response does not survive that.
+function _M.fail_response()
+    replace_response(ngx.HTTP_INTERNAL_SERVER_ERROR, ERROR_PAGE, { ["content-type"] = "text/html" })
+    lib.proxy_wasm_request_bypass(get_request())
 end
 
 
@@ -217,17 +207,9 @@ end
 function _M.replace_body()
     local ctx = ngx.ctx
 
-    local refuses = ctx.proxy_wasm_refuses
-    if refuses == ALL then
+    -- a handler in Lua may go on where the headers of its response were refused
+    if ctx.proxy_wasm_closed then
         return false, true
-    end
-
-    if refuses == AFTER_PAGE then
-        if ngx.arg[2] then
-            ctx.proxy_wasm_refuses = ALL
-        end
-
-        return true
     end
 
     local body = ctx.proxy_wasm_body
@@ -380,16 +362,16 @@ function _M.apply_response_headers(rc)
     end
 
     if band(rc, OUTCOME_LOCAL_RESPONSE) ~= 0 then
-        return replace_response()
+        return replace_response(local_response())
     end
 
     if band(rc, OUTCOME_CLOSE) ~= 0 then
         if ngx.req.get_method() == "HEAD" then
-            -- a handler in Lua ends without a response, and without a body the connection goes on
-            return exit_with_page(ngx.HTTP_INTERNAL_SERVER_ERROR)
+            -- a handler in Lua would end without a response, and without a body the connection would go on
+            return _M.fail_response()
         end
 
-        _M.refuse_body(false)
+        ngx.ctx.proxy_wasm_closed = true
         return ngx.exit(ngx.ERROR)
     end
 end
