@@ -36,7 +36,7 @@ pub enum PropertyError {
 /// A response that a plugin sends instead of the one from upstream.
 #[derive(Clone, Debug, Default)]
 pub struct LocalResponse {
-    /// 100 to 999.
+    /// 200 to 999.
     pub status: u32,
     /// Why, for the log; never sent.
     pub details: Vec<u8>,
