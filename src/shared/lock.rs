@@ -35,8 +35,11 @@ impl RobustMutex {
         unsafe {
             libc::pthread_mutexattr_init(attributes.as_mut_ptr());
             let attributes = attributes.as_mut_ptr();
-            libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED);
-            libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST);
+            // Miri knows neither, and runs one process only.
+            if !cfg!(miri) {
+                libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED);
+                libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST);
+            }
             // A thread that takes it twice is to learn so rather than to hang.
             libc::pthread_mutexattr_settype(attributes, libc::PTHREAD_MUTEX_ERRORCHECK);
             libc::pthread_mutex_init(self.0.get(), attributes);

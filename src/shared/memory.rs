@@ -28,13 +28,19 @@ impl Memory {
     /// # Errors
     /// The system has no such room.
     pub fn map(len: usize) -> io::Result<Self> {
+        // Miri knows no mapping that is shared, and runs one process only.
+        let sharing = if cfg!(miri) {
+            libc::MAP_PRIVATE
+        } else {
+            libc::MAP_SHARED
+        };
         // SAFETY: a mapping of its own, wherever the system likes.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                sharing | libc::MAP_ANONYMOUS,
                 -1,
                 0,
             )

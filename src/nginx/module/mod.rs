@@ -181,8 +181,9 @@ pub static ngx_module_names: Shared<[*const c_char; 2]> = Shared::new([NAME.as_p
 #[allow(non_upper_case_globals, reason = "nginx's name")]
 pub static ngx_module_order: Shared<[*const c_char; 1]> = Shared::new([ptr::null()]);
 
+// Miri would run it too, and knows of no libraries.
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
 static CONSTRUCTOR: extern "C" fn() = construct;
 
 /// Runs when the library is mapped.
