@@ -19,7 +19,7 @@ TESTS_wasmtime := test-nginx test-nginx-trixie
 TESTS_wasmedge := test-nginx-wasmedge
 LIBRARIES := $(if $(WASM_VM),$(LIBRARY),$(WASMTIME_LIBRARY) $(WASMEDGE_LIBRARY))
 
-.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt header guests soak fuzz bench install uninstall clean
+.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt miri asan valgrind header guests soak fuzz bench install uninstall clean
 # Tests share a port.
 .NOTPARALLEL:
 
@@ -83,6 +83,20 @@ lint:
 fmt:
 	$(CARGO) fmt
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+
+# The tests in Rust that can, interpreted, with every access to memory checked.
+miri:
+	ci/deps.sh build
+	ci/miri.sh
+
+# The tests in Rust with AddressSanitizer.
+asan:
+	ci/deps.sh build
+	ci/asan.sh
+
+# A part of t/ with nginx under valgrind's memcheck; it takes the better part of an hour.
+valgrind:
+	ci/valgrind.sh
 
 # include/proxy_wasm.h from the source; `make test` fails where it is out of date.
 header:

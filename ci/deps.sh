@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ci/deps.sh [build|wasmedge|demo|load|test|lint]...: the system packages that each needs.
+# ci/deps.sh [build|wasmedge|demo|load|test|memcheck|lint]...: the system packages that each needs.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -39,6 +39,10 @@ test() {
         openssl python3 python3-grpcio python3-prometheus-client
 }
 
+memcheck() {
+    apt_install valgrind elfutils binutils
+}
+
 lint() {
     command -v luacheck >/dev/null || apt_install lua-check
     command -v shellcheck >/dev/null || apt_install shellcheck
@@ -46,7 +50,7 @@ lint() {
 
 for group in "${@:-build}"; do
     case $group in
-        build | wasmedge | demo | load | test | lint) "$group" ;;
-        *) die "usage: ci/deps.sh [build|wasmedge|demo|load|test|lint]..." ;;
+        build | wasmedge | demo | load | test | memcheck | lint) "$group" ;;
+        *) die "usage: ci/deps.sh [build|wasmedge|demo|load|test|memcheck|lint]..." ;;
     esac
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # ci/t.sh [--trixie] [FILE...]: runs those test files, or all of t/, against the default nginx, or against Debian trixie's. With WasmEdge
 # (WASM_VM) the nginx is the one that it can be loaded in, and WASMEDGE_AOT may say what it compiles.
-# TEST_NGINX_SERVROOT and TEST_NGINX_PORT may be set to run two at once; PROXY_WASM_LIB_DIR to test the library in that folder.
+# TEST_NGINX_SERVROOT and TEST_NGINX_PORT may be set to run two at once; PROXY_WASM_LIB_DIR to test the library in that folder,
+# NGINX_WRAPPER to start nginx by a program that reads NGINX_BINARY.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -20,7 +21,7 @@ take_over test-nginx.sh
 PROXY_WASM_LIB_DIR=${PROXY_WASM_LIB_DIR:-$LIBRARY_DIR}
 TEST_NGINX_SERVROOT=${TEST_NGINX_SERVROOT:-$ROOT/build/servroot}
 set +a
-export TEST_NGINX_BINARY=$NGINX_BINARY TEST_NGINX_LOAD_MODULES=$NGINX_LOAD_MODULES
+export TEST_NGINX_BINARY=${NGINX_WRAPPER:-$NGINX_BINARY} TEST_NGINX_LOAD_MODULES=$NGINX_LOAD_MODULES
 
 mkdir -p "$(dirname "$TEST_NGINX_SERVROOT")"
 files=("$@")
