@@ -26,7 +26,7 @@ fi
 
 # What instruments code is behind options that a stable compiler has too.
 export RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER="$ROOT/ci/fuzz-rustc"
-# An engine's code frees what it has mapped only at the end of a thread, and a sanitizer's own tables take room.
+# The sanitizer keeps what was freed for a while, so a process takes some hundred megabytes.
 options=(-rss_limit_mb=2048 -timeout=20 -max_total_time="$seconds" -print_final_stats=1)
 
 # fuzz TARGET
