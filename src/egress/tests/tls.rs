@@ -176,7 +176,8 @@ fn protocols_are_chosen_by_the_upstream() {
             .iter()
             .all(|body| body.starts_with(b"GET / HTTP/1.1"))
     );
-    assert!(old.connections() <= 20);
+    // One that was kept may end as it is used again.
+    assert!(old.connections() < 40);
 
     let off = Worker::new(Settings {
         http2: Http2::Off,

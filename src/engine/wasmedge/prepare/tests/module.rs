@@ -176,7 +176,14 @@ fn real_modules_are_valid_afterwards() {
     for directory in ["t/plugins/wat", "build/guests"] {
         // Guests are there once `make` has built them.
         for entry in fs::read_dir(root.join(directory)).into_iter().flatten() {
-            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            // Each has what WasmEdge is not given, and is named for it.
+            let is_refused = path.ends_with("memories.wat") || path.ends_with("tail-calls.wat");
+            if is_refused {
+                error(&bytes);
+                continue;
+            }
             rewrite(&bytes);
             count += 1;
         }
