@@ -48,6 +48,7 @@ sub configure {
 wasm_shm_size $own{size};
 wasm_shm_policy $own{policy};
 wasm_deadline $own{deadline};
+wasm_log_limit 1000000;
 keepalive_requests 1000000;
 large_client_header_buffers 4 32k;
 _EOC_
