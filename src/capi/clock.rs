@@ -58,12 +58,13 @@ impl ForOneCall {
                 clock::advance();
             }
         });
-        if started.is_err() {
+        let Ok(thread) = started else {
             clock::set_runs(false);
-        }
+            return None;
+        };
         Some(Self {
             over,
-            thread: Some(started.ok()?),
+            thread: Some(thread),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::abi::calls::Calls;
 use crate::abi::contexts::{ContextKind, StreamContext};
 use crate::abi::host::{Event, Host};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Bounds, Phase, PluginInfo, VmState};
+use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
 use crate::engine::{Func, Instance, Template, Trap};
 
@@ -30,7 +30,6 @@ pub struct Vm {
     least: Cell<i64>,
     generation: u32,
     limits: Allowance,
-    bounds: Bounds,
     /// It is ending contexts.
     ends: Cell<bool>,
     /// There was no room for the context of the last request.
@@ -52,7 +51,6 @@ impl Vm {
             });
         }
         let serial = background::next_serial();
-        let bounds = plugin.bounds;
         let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host), serial);
         let mut instance = template.instantiate(state, limits.vm).map_err(|trap| {
             let reporter = VmState::new(plugin, host, serial);
@@ -85,7 +83,6 @@ impl Vm {
             least: Cell::new(memory),
             generation: process::generation(),
             limits,
-            bounds,
             ends: Cell::new(false),
             crowded: Cell::new(false),
             serial,
@@ -198,23 +195,20 @@ impl Vm {
     /// # Errors
     /// There is none such.
     pub fn add_stream(&self, context: StreamContext) -> Result<u32, Error> {
-        let limit = self.bounds.streams;
-        let (has_room, pending) = self.with_state(|state| {
-            let has_room = state.contexts.streams() < limit;
-            let pending = if has_room {
-                None
-            } else {
-                state.contexts.pending()
-            };
-            (has_room, pending)
+        let (limit, full) = self.with_state(|state| {
+            let limit = state.plugin.bounds.streams;
+            let is_full = state.contexts.streams() >= limit;
+            (limit, is_full.then(|| state.contexts.pending()))
         })?;
-        if let Some(id) = pending {
-            self.end(id)?;
-        } else if !has_room {
-            return Err(Error::TooManyStreams {
-                limit,
-                is_first: !self.crowded.replace(true),
-            });
+        match full {
+            None => {}
+            Some(Some(pending)) => self.end(pending)?,
+            Some(None) => {
+                return Err(Error::TooManyStreams {
+                    limit,
+                    is_first: !self.crowded.replace(true),
+                });
+            }
         }
         self.crowded.set(false);
         self.with_state(|state| {
