@@ -1,5 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
+use std::mem;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -187,11 +188,10 @@ impl Calls {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.signalled = false;
-        for Queued { id, event, last } in state.events.drain(..) {
+        let mut events = mem::take(&mut state.events);
+        for Queued { id, event, last } in events.drain(..) {
             if last {
-                if let Some(entry) = state.entries.remove(&id) {
-                    state.held -= entry.held;
-                }
+                state.remove(id);
             } else if let Some(entry) = state.entries.get_mut(&id) {
                 entry.events = 0;
                 entry.untaken = 0;
@@ -202,6 +202,8 @@ impl Calls {
             }
             into.extend([(id, event)]);
         }
+        // With the room that it has.
+        state.events = events;
     }
 
     pub fn take_unresolved(&self) -> Option<(CallId, Vec<u8>)> {
