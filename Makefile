@@ -19,7 +19,7 @@ TESTS_wasmtime := test-nginx test-nginx-trixie
 TESTS_wasmedge := test-nginx-wasmedge
 LIBRARIES := $(if $(WASM_VM),$(LIBRARY),$(WASMTIME_LIBRARY) $(WASMEDGE_LIBRARY))
 
-.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt miri asan valgrind header guests soak fuzz bench install uninstall clean
+.PHONY: all demo test test-rust test-nginx test-nginx-trixie test-nginx-wasmedge lint fmt miri asan valgrind header guests soak fuzz bench instructions install uninstall clean
 # Tests share a port.
 .NOTPARALLEL:
 
@@ -112,13 +112,19 @@ soak: $(LIBRARY)
 fuzz:
 	ci/fuzz.sh $(or $(TIME),60) $(TARGET)
 
-# Added CPU of a plugin per request, against the native Lua line in the same run; and of shared data, queues and metrics, against
-# lua_shared_dict.
+# What plugins cost, in CPU time, memory, and until they are loaded; and what shared data, queues and metrics do, beside lua_shared_dict.
+# All of it is in build/bench.json afterwards. It takes some eight minutes; ROUNDS=3 takes less.
 bench: $(LIBRARY)
 	ci/deps.sh demo load
 	ci/guests.sh
-	ci/bench.sh
-	ci/bench-shared.sh
+	ci/guests.sh bench-rust bench-assemblyscript bench-go
+	ci/bench.sh $(ROUNDS)
+
+# Instructions of a worker per request, against benches/instructions.txt, which ci/instructions.sh --update writes.
+instructions: $(WASMTIME_LIBRARY)
+	ci/deps.sh demo load memcheck
+	ci/guests.sh bench-rust bench-assemblyscript bench-go
+	ci/instructions.sh
 
 install: $(LIBRARY)
 	ci/install.sh

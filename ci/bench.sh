@@ -1,77 +1,110 @@
 #!/usr/bin/env bash
-# ci/bench.sh [ROUNDS]: CPU time of one worker per request, for each way of running a plugin and for the native Lua line, in interleaved
-# rounds of a second (7); prints medians, and what each adds to a bare `return 200`. Then the same for a request that waits for another
-# server: asked by the plugin forward-auth, and by a cosocket in Lua.
+# ci/bench.sh [ROUNDS]: what plugins cost, in interleaved rounds (7). Prints tables, and writes what they show to build/bench.json, with
+# the machine, versions and the commit:
+#
+#   CPU time of one worker per request, for each row of ci/bench.py
+#   the same and how long requests wait, that ask another server: by the plugin forward-auth, and by a cosocket in Lua
+#   the store that workers share: see ci/bench-shared.sh
+#   loading plugins: compiling them, from the cache, from memory; and making an instance
+#   resident memory of a worker without the library, and with 0, 1 and 10 plugins
+#   requests per second of 1 and 2 workers
 
 . "$(dirname "${BASH_SOURCE[0]}")/run-nginx.sh"
 
 cd "$ROOT"
 rounds=${1:-7}
-start_upstream bench-upstream
-start_nginx benches/nginx.conf bench
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "usage: ci/bench.sh [ROUNDS]"
+export PYTHONDONTWRITEBYTECODE=1
+sections="$ROOT/build/bench-sections"
+rm -rf "$sections"
+mkdir -p "$sections" build/bench-cache
+ci/bench.py bodies
+ci/bench.py locations >build/bench-locations.conf
 
-locations=(bare noop d nothing wat rust assemblyscript go rust-per-request assemblyscript-per-request)
-samples="$PREFIX_DIR/samples"
-for ((round = 0; round < rounds; round++)); do
-    for location in "${locations[@]}"; do
-        before=$(ticks)
-        answered=$(load "/$location" 1) || die "/$location answered with an error"
-        after=$(ticks)
-        echo "$location $(((after - before) * 10000)) $answered" >>"$samples"
-    done
-done
+# table SECTION: prints what is in its file.
+table() { ci/bench-report.py table "$1" "$sections/$1.json"; }
 
-# shellcheck disable=SC2016 # awk's
-median='
-    function median(name,   i, j, t, a) {
-        for (i = 1; i <= n[name]; i++) a[i] = value[name, i]
-        for (i = 2; i <= n[name]; i++) for (j = i; j > 1 && a[j - 1] > a[j]; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
-        return a[int((n[name] + 1) / 2)]
-    }'
-
-awk -v order="${locations[*]}" "$median"'
-    { value[$1, ++n[$1]] = $2 / $3 }
-    END {
-        count = split(order, names, " ")
-        bare = median("bare"); line = median("d") - bare
-        printf "%-28s %12s %12s %18s\n", "location", "us/request", "over bare", "times the Lua line"
-        for (i = 1; i <= count; i++) {
-            m = median(names[i])
-            printf "%-28s %12.2f %12.2f %18s\n", "/" names[i], m, m - bare, (line > 0 ? sprintf("%.1f", (m - bare) / line) : "-")
-        }
-    }' "$samples"
-
-# call LOCATION CONCURRENCY: requests in a second, and microseconds of the worker per request and of waiting: the median, and what 99 % get
-call() {
-    local before after
-    before=$(ticks)
-    wrk -t1 -c"$2" -d1 --latency "http://127.0.0.1:$PORT/$1" >"$PREFIX_DIR/wrk"
-    after=$(ticks)
-    ! grep -q Non-2xx "$PREFIX_DIR/wrk" || die "/$1 answered with an error"
-    awk -v cpu=$(((after - before) * 10000)) '
-        function us(text) { return text * (text ~ /us$/ ? 1 : text ~ /ms$/ ? 1000 : 1000000) }
-        $1 == "50%" { half = us($2) }
-        $1 == "99%" { most = us($2) }
-        /requests in/ { n = $1; time = us($4) }
-        END { print n * 1000000 / time, cpu / n, half, most }' "$PREFIX_DIR/wrk"
+# no_errors: nothing is in the log of the last nginx.
+no_errors() {
+    [[ ! -s "$PREFIX_DIR/error.log" ]] || die "errors: $(tail -n 5 "$PREFIX_DIR/error.log")"
 }
 
-waiting="$PREFIX_DIR/waiting"
-for ((round = 0; round < rounds; round++)); do
-    for concurrency in 1 32; do
-        for location in auth cosocket; do
-            echo "$location $concurrency $(call "$location" "$concurrency")" >>"$waiting"
-        done
-    done
-done
+# The first start may compile.
+START_SECONDS=300
+start_nginx benches/filters.conf bench
+ci/bench.py rows --port "$PORT" --workers "$WORKER" "$rounds" >"$sections/rows.json"
+no_errors
+stop_nginx
+table rows
+
+start_upstream bench-upstream
+start_nginx benches/nginx.conf bench
+ci/bench.py calls --port "$PORT" --workers "$WORKER" "$rounds" >"$sections/calls.json"
+no_errors
+stop_nginx
+table calls
 
 echo
-awk "$median"'
-    { for (i = 3; i <= NF; i++) { name = $1 " " $2 " " i; value[name, ++n[name]] = $i } }
-    END {
-        printf "%-28s %12s %12s %12s %12s %12s\n", "location", "at a time", "requests/s", "us/request", "us, median", "us, 99 %"
-        for (c = 1; c <= 32; c += 31) for (l = 0; l < 2; l++) {
-            name = (l ? "cosocket" : "auth") " " c " "
-            printf "%-28s %12d %12d %12.1f %12d %12d\n", l ? "/cosocket" : "/auth", c, median(name 3), median(name 4), median(name 5), median(name 6)
-        }
-    }' "$waiting"
+ci/bench-shared.sh "$rounds"
+mv build/bench-shared/shared.json "$sections"
+
+# loads HOW: once, in a process of its own.
+loads() {
+    GUEST=$1 start_nginx benches/load.conf bench
+    no_errors
+    stop_nginx
+    cp "$PREFIX_DIR/loads" "$sections/loads-$1-$2"
+    cp "$PREFIX_DIR/versions.json" "$sections"
+}
+
+say "loading plugins"
+for ((round = 0; round < 3; round++)); do
+    rm -rf build/bench-load-cache
+    loads cold "$round"
+done
+for ((round = 0; round < 3 + rounds; round++)); do
+    loads cache "$round"
+done
+ci/bench.py loads "$sections"/loads-* >"$sections/loads.json"
+table loads
+
+# memory NAME PLUGINS: of a worker with so many, none, or without the library.
+memory() {
+    local template=benches/memory.conf
+    if [[ $2 == without ]]; then
+        template=build/bench-without.conf
+        sed '/^ *wasm_/d' benches/memory.conf >"$template"
+        NGINX_LIBRARY=''
+    fi
+    GUEST=$2 start_nginx "$template" bench
+    unset NGINX_LIBRARY
+    ci/bench.py memory --port "$PORT" --workers "$WORKER" "$1" "${2/without/0}" >>"$sections/memory"
+    no_errors
+    stop_nginx
+}
+
+say "memory of workers"
+ci/bench.py copies build/guests/bench-rust.wasm 10
+memory "Lua, without the library" without
+memory "the library" 0
+rm -rf build/bench-memory-cache
+memory "1 plugin (Rust), compiled by the master" 1
+memory "1 plugin (Rust), from the cache" 1
+rm -rf build/bench-memory-cache
+memory "10 plugins (Rust), compiled by the master" 10
+memory "10 plugins (Rust), from the cache" 10
+ci/bench.py list "$sections/memory" >"$sections/memory.json"
+table memory
+
+for workers in 1 2; do
+    WORKERS=$workers start_nginx benches/filters.conf bench
+    ci/bench.py rate --port "$PORT" --workers "$WORKER" $(((rounds + 1) / 2)) >>"$sections/rate"
+    no_errors
+    stop_nginx
+done
+ci/bench.py list "$sections/rate" >"$sections/rate.json"
+table rate
+
+ci/bench-report.py all "$rounds" "$sections" build/bench.json
+echo
+say "written to build/bench.json"

@@ -30,6 +30,7 @@ demo() {
 
 load() {
     command -v wrk >/dev/null || apt_install wrk
+    command -v python3 >/dev/null || apt_install python3
 }
 
 # What Test::Nginx uses, and what the servers that plugins call do.

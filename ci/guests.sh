@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# ci/guests.sh [NAME...]: build those guests, or all, into build/guests/NAME.wasm
-# where that is older than its sources.
+# ci/guests.sh [NAME...]: build those guests, or all but those of benchmarks, into
+# build/guests/NAME.wasm where that is older than its sources.
 #
 #   t/plugins/NAME/{Cargo.toml,go.mod,*.c}    NAME
+#   benches/guests/LANGUAGE                   bench-LANGUAGE
 #   examples/EXAMPLE                          EXAMPLE
 #   examples/EXAMPLE/rust                     EXAMPLE-rust
 #   examples/EXAMPLE/assemblyscript           EXAMPLE-assemblyscript
@@ -21,7 +22,11 @@ select_guest() {
     local name=$1
     shift
     seen+="$name "
-    [[ ${#wanted[@]} == 0 || " ${wanted[*]} " == *" $name "* ]] || return
+    if ((${#wanted[@]})); then
+        [[ " ${wanted[*]} " == *" $name "* ]] || return
+    else
+        [[ $name != bench-* ]] || return
+    fi
     [[ ! -e "$out/$name.wasm" ]] || [[ $(find "$@" \
         \( -name target -o -name node_modules -o -name build \) -prune -o \
         -type f -newer "$out/$name.wasm" -print -quit) ]]
@@ -53,13 +58,13 @@ rust_guests() {
 }
 
 assemblyscript_guest() {
-    local dir=$1 example
-    example=$(basename "$(dirname "$dir")")
-    select_guest "$example-assemblyscript" "$dir" || return 0
+    local dir=$1 name
+    name=$(sed -n 's/^ *"name": *"\(.*\)",$/\1/p' "$dir/package.json")
+    select_guest "$name" "$dir" || return 0
 
     command -v npm >/dev/null || apt_install nodejs npm
-    quietly "building $example-assemblyscript" npm_build "$dir"
-    put_guest "$dir/build/release.wasm" "$example-assemblyscript"
+    quietly "building $name" npm_build "$dir"
+    put_guest "$dir/build/release.wasm" "$name"
 }
 
 npm_build() {
@@ -72,7 +77,7 @@ npm_build() {
 
 go_guest() {
     local dir=$1 name
-    name=$(basename "$dir")
+    name=$(sed -n 's/^module //p' "$dir/go.mod")
     select_guest "$name" "$dir" || return 0
 
     take_over go-wasm.sh
@@ -97,10 +102,11 @@ c_guest() {
 
 rust_guests t/plugins t/plugins/*/Cargo.toml
 rust_guests examples examples/*/Cargo.toml examples/*/rust/Cargo.toml
-for file in examples/*/assemblyscript/package.json; do
+rust_guests benches/guests/rust benches/guests/rust/Cargo.toml
+for file in {examples/*,benches/guests}/assemblyscript/package.json; do
     assemblyscript_guest "$(dirname "$file")"
 done
-for file in t/plugins/*/go.mod; do
+for file in {t/plugins/*,benches/guests/go}/go.mod; do
     go_guest "$(dirname "$file")"
 done
 for dir in t/plugins/*/; do

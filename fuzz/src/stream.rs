@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use resty_proxy_wasm::abi::host::{
-    HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError, is_header_name,
+    HeaderError, HeaderMap, HttpStream, LocalResponse, Outline, PropertyError, is_header_name,
     is_header_value,
 };
 use resty_proxy_wasm::abi::types::LogLevel;
@@ -67,10 +67,13 @@ impl HttpStream for AnyStream {
     }
 
     /// It may be wrong.
-    fn header_count(&self, map: HeaderMap) -> usize {
-        match self.input.byte() {
-            0xff => self.input.byte().into(),
-            _ => self.map(map).borrow().len(),
+    fn outline(&self, map: HeaderMap) -> Outline {
+        Outline {
+            count: match self.input.byte() {
+                0xff => self.input.byte().into(),
+                _ => self.map(map).borrow().len(),
+            },
+            end_of_stream: self.input.flag(),
         }
     }
 
@@ -137,13 +140,5 @@ impl HttpStream for AnyStream {
 
     fn is_over(&self) -> bool {
         self.over.get()
-    }
-
-    fn request_has_no_body(&self) -> bool {
-        self.input.flag()
-    }
-
-    fn response_has_no_body(&self) -> bool {
-        self.input.flag()
     }
 }

@@ -39,7 +39,7 @@ local error = error
 local ngx = ngx
 
 
-local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
+local READS_RESPONSE_HEADERS = cdefs.READS_RESPONSE_HEADERS
 local NO_REQUEST = cdefs.NO_REQUEST
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_CLOSE = cdefs.OUTCOME_CLOSE
@@ -345,6 +345,22 @@ function _M.on_http_request_body(plugin_ctx, body, end_of_body)
 end
 
 
+-- LuaJIT compiles no further than a function of nginx's that it cannot look into, as that which gives all headers: what follows is compiled
+-- as a function of its own.
+local function run_response_headers(plugin_ctx, r, headers, n)
+    local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
+    if rc < 0 then
+        return failed(rc, "failed to run proxy_on_http_response_headers")
+    end
+
+    if rc ~= 0 then
+        outcomes.apply_response_headers(rc)
+    end
+
+    return true
+end
+
+
 -- Runs proxy_on_response_headers. A local response takes the place of the response: its body goes out with
 -- on_http_response_body().
 --
@@ -360,21 +376,13 @@ function _M.on_http_response_headers(plugin_ctx)
         return nil, "bad request"
     end
 
-    local headers, n, _ = nil, 0
-    if band(lib.proxy_wasm_context_flags(plugin_ctx), HAS_RESPONSE_HEADERS) ~= 0 then
-        headers, n, _ = response_headers.collect()
+    if band(lib.proxy_wasm_context_flags(plugin_ctx), READS_RESPONSE_HEADERS) == 0 then
+        return run_response_headers(plugin_ctx, r, nil, 0)
     end
 
-    local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
-    if rc < 0 then
-        return failed(rc, "failed to run proxy_on_http_response_headers")
-    end
+    local headers, n, strings = response_headers.collect()
 
-    if rc ~= 0 then
-        outcomes.apply_response_headers(rc)
-    end
-
-    return true
+    return run_response_headers(plugin_ctx, r, headers, n, strings)
 end
 
 

@@ -17,15 +17,6 @@ pub enum Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// How many headers [`Found::visit`] visits.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Stream(stream, map) => stream.header_count(*map),
-            Self::Call(fields) => fields.len(),
-            Self::None => 0,
-        }
-    }
-
     pub fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         match self {
             Self::Stream(stream, map) => stream.headers(*map, visit),

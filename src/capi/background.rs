@@ -129,13 +129,12 @@ pub fn asks_for_names() -> bool {
 
 /// Whether [`proxy_wasm_worker_next`] may have something.
 pub fn has_tasks() -> bool {
-    background::has_ticks()
-        || STATE.with(|state| {
-            (state.called.get() && state.asks.get())
-                || (state.listening.get().is_due() && state.has_to_listen())
-                || (state.keep.get() && !state.keeping.get())
-                || (more_to_tell() && !state.running.get())
-        })
+    STATE.with(|state| {
+        (state.keep.get() && !state.keeping.get())
+            || (state.called.get() && state.asks.get())
+            || (state.has_to_listen() && state.listening.get().is_due())
+            || (more_to_tell() && !state.running.get())
+    }) || background::has_ticks()
 }
 
 /// Says what there is to do without a request; to be called until there is nothing, after each function that answers 256 and after each that

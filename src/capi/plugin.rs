@@ -35,7 +35,10 @@ pub const FLAG_SETS_BODY: c_int = 16;
 /// The plugin could make calls, or ask for ticks, when a request ends.
 pub const FLAG_ACTS_AT_END: c_int = 32;
 
-/// What such a plugin imports.
+/// The plugin could look at the response's headers, or at how many there are.
+pub const FLAG_READS_RESPONSE_HEADERS: c_int = 64;
+
+/// What a plugin imports that could make calls, or ask for ticks.
 const ACTS: [&str; 4] = [
     "proxy_http_call",
     "proxy_grpc_call",
@@ -170,7 +173,8 @@ pub unsafe extern "C" fn proxy_wasm_plugin_free(plugin: *mut ProxyWasmPlugin) {
 }
 
 /// What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends.
+/// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends, 64 it could look at the response's
+/// headers or at how many there are.
 ///
 /// # Safety
 /// `plugin` came from `proxy_wasm_plugin_new`.
@@ -203,7 +207,7 @@ fn flags(plugin: &Plugin) -> c_int {
         ACTS.iter().any(|name| compiled.has_import(name))
             && AT_END.iter().any(|name| compiled.has_export(name)),
         FLAG_ACTS_AT_END,
-    )
+    ) | flag(compiled.reads_response_headers, FLAG_READS_RESPONSE_HEADERS)
 }
 
 /// Describes a plugin: lines of `key=value`. Keys are `name`, `engine`, `code` (`compiled` or `interpreted`), `cache` (`hit` for code

@@ -158,7 +158,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_resume(
 }
 
 /// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
-/// since the last call for this request, and for a plugin whose flags lack 4.
+/// since the last call for this request, and for a plugin whose flags lack 64.
 ///
 /// Returns as `proxy_wasm_stream_request_headers`.
 ///
@@ -275,9 +275,12 @@ pub extern "C" fn proxy_wasm_worker_requests() -> usize {
 /// A response whose body may change goes out without a length. APISIX says through a variable whether its body filter will call
 /// the plugin at all.
 fn clear_content_length(request: &Request) {
+    if request.response_length().is_none() || request.response_has_no_body() {
+        return;
+    }
     let mut asked = Vec::new();
     let asks = request.property(b"wasm_process_resp_body", &mut asked);
-    if (!asks || !asked.is_empty()) && !request.response_has_no_body() {
+    if !asks || !asked.is_empty() {
         // Where it cannot be removed there was none.
         let _ = request.remove_header(HeaderMap::Response, b"content-length");
     }
@@ -348,6 +351,9 @@ fn describe(
     }
     if background::has_tasks() {
         flags |= OUTCOME_TASKS;
+    }
+    if !request.take_asked() {
+        return flags;
     }
     if request.take_close() {
         flags |= OUTCOME_CLOSE;

@@ -75,6 +75,37 @@ pub struct GivenOut {
 #[derive(Default)]
 struct Worker {
     requests: HashMap<usize, Entry, FxBuildHasher>,
+    /// Requests that have ended, whose room others use again.
+    spare: Vec<Entry>,
+}
+
+/// How many are kept.
+const MOST_SPARE: usize = 64;
+
+impl Entry {
+    /// # Safety
+    /// `r` is a request that has not ended, and `ended` will be called when it does.
+    unsafe fn new(r: *mut c_void) -> Self {
+        Self {
+            // SAFETY: `ended` detaches it in time.
+            request: Rc::new(unsafe { Request::new(r) }),
+            streams: Vec::new(),
+            bypassed: false,
+            body: LocalBody::None,
+        }
+    }
+
+    /// As [`Entry::new`], in the room of one that has ended. `None` where somebody knows that one still.
+    ///
+    /// # Safety
+    /// As [`Entry::new`].
+    unsafe fn renewed(mut self, r: *mut c_void) -> Option<Self> {
+        // SAFETY: `ended` detaches it in time.
+        unsafe { Rc::get_mut(&mut self.request)?.renew(r) };
+        self.bypassed = false;
+        self.body = LocalBody::None;
+        Some(self)
+    }
 }
 
 thread_local! {
@@ -115,37 +146,53 @@ pub unsafe fn stream(
             (Rc::clone(&entry.request), begun.cloned(), entry.bypassed)
         })
     });
-    let request = match found {
-        Some((_, _, true)) => return Ok(Found::Bypassed),
-        Some((_, Some(Begun::Failed(_)), false)) => return Err(Error::Poisoned),
+    match found {
+        Some((_, _, true)) => Ok(Found::Bypassed),
+        Some((_, Some(Begun::Failed(_)), false)) => Err(Error::Poisoned),
         Some((request, Some(Begun::Stream(stream)), false)) => {
             request.set_phase(phase);
-            return Ok(Found::Stream(request, stream));
+            Ok(Found::Stream(request, stream))
         }
-        Some((request, None, false)) => request,
-        // SAFETY: the caller says that the request has not ended.
-        None => match unsafe { begin(r) }? {
-            Some(request) => request,
-            None => return Ok(Found::NoRequest),
-        },
-    };
+        Some((request, None, false)) => {
+            let (begun, found) = begin_stream(request, context, phase);
+            with_entry(r, |entry| entry.streams.push(begun));
+            found
+        }
+        None => {
+            // SAFETY: the caller says that the request has not ended.
+            let Some(mut entry) = (unsafe { begin(r) })? else {
+                return Ok(Found::NoRequest);
+            };
+            let (begun, found) = begin_stream(Rc::clone(&entry.request), context, phase);
+            entry.streams.push(begun);
+            WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
+            found
+        }
+    }
+}
+
+/// Makes the stream of `context` in a request.
+fn begin_stream(
+    request: Rc<Request>,
+    context: &Rc<PluginContext>,
+    phase: Phase,
+) -> (Begun, Result<Found, Error>) {
     request.set_phase(phase);
     let http: Rc<dyn HttpStream> = Rc::clone(&request) as _;
-    let made = Stream::new(Rc::clone(context), http).map(Rc::new);
-    with_entry(r, |entry| {
-        entry.streams.push(match &made {
-            Ok(stream) => Begun::Stream(Rc::clone(stream)),
-            Err(_) => Begun::Failed(Rc::clone(context)),
-        });
-    });
-    Ok(Found::Stream(request, made?))
+    match Stream::new(Rc::clone(context), http).map(Rc::new) {
+        Ok(stream) => {
+            let begun = Begun::Stream(Rc::clone(&stream));
+            (begun, Ok(Found::Stream(request, stream)))
+        }
+        Err(error) => (Begun::Failed(Rc::clone(context)), Err(error)),
+    }
 }
 
 /// Begins to know of the request `r`. `None` where no client made it.
 ///
 /// # Safety
 /// `r` is a request that has not ended.
-unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
+unsafe fn begin(r: *mut c_void) -> Result<Option<Entry>, Error> {
     // SAFETY: the caller says that the request has not ended.
     if !unsafe { nginx::is_request(r) } {
         return Ok(None);
@@ -155,16 +202,13 @@ unsafe fn begin(r: *mut c_void) -> Result<Option<Rc<Request>>, Error> {
     if !unsafe { nginx::on_request_end(r, ended, r) } {
         return Err(Error::OutOfMemory);
     }
-    // SAFETY: as above, and `ended` detaches it in time.
-    let request = Rc::new(unsafe { Request::new(r) });
-    let entry = Entry {
-        request: Rc::clone(&request),
-        streams: Vec::new(),
-        bypassed: false,
-        body: LocalBody::None,
-    };
-    WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
-    Ok(Some(request))
+    let spare = WORKER.with_borrow_mut(|worker| worker.spare.pop());
+    // SAFETY: as above, and `ended` will be called.
+    Ok(Some(unsafe {
+        spare
+            .and_then(|entry| entry.renewed(r))
+            .unwrap_or_else(|| Entry::new(r))
+    }))
 }
 
 /// No plugin is to see more of the request `r`, but for its end.
@@ -232,7 +276,7 @@ fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
 extern "C" fn ended(r: *mut c_void) {
     super::boundary::guard((), || {
         let entry = WORKER.with_borrow_mut(|worker| worker.requests.remove(&(r as usize)));
-        if let Some(entry) = entry {
+        if let Some(mut entry) = entry {
             entry.request.set_phase(Phase::Log);
             if let LocalBody::Kept(_) | LocalBody::Sent = entry.body {
                 nginx::body_filter::count_replacing(false);
@@ -252,6 +296,12 @@ extern "C" fn ended(r: *mut c_void) {
             if !left.is_empty() {
                 LEFT.with_borrow_mut(|all| all.extend(left));
             }
+            entry.streams.clear();
+            WORKER.with_borrow_mut(|worker| {
+                if worker.spare.len() < MOST_SPARE {
+                    worker.spare.push(entry);
+                }
+            });
         }
     });
 }

@@ -101,6 +101,37 @@ pub fn now() -> u64 {
     NOW.load(Ordering::Relaxed)
 }
 
+/// How long calls may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    pub time: Duration,
+    /// In ticks, of which this was the period.
+    ticks: u64,
+    period: u32,
+}
+
+impl Allowed {
+    pub fn new(time: Duration) -> Self {
+        let period = PERIOD.load(Ordering::Relaxed);
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1);
+        Self {
+            time,
+            // The tick under way is not a whole one.
+            ticks: milliseconds.div_ceil(u64::from(period)) + 1,
+            period,
+        }
+    }
+
+    /// The same in the ticks that there are now.
+    fn ticks(self) -> u64 {
+        if self.period == PERIOD.load(Ordering::Relaxed) {
+            self.ticks
+        } else {
+            Self::new(self.time).ticks
+        }
+    }
+}
+
 /// A call into a guest, while it lasts.
 pub struct Call {
     /// In how many ticks it has to end.
@@ -110,7 +141,7 @@ pub struct Call {
 
 impl Call {
     /// Begins a call that may take so long.
-    pub fn begin(time: Duration) -> Self {
+    pub fn begin(allowed: Allowed) -> Self {
         let mut temporary = None;
         if !runs() {
             temporary = STARTER.get().and_then(|start| start());
@@ -126,11 +157,8 @@ impl Call {
             drop(REST.lock());
             WAKE.notify_all();
         }
-        // The tick under way is not a whole one.
-        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1);
-        let period = u64::from(PERIOD.load(Ordering::Relaxed));
         Self {
-            ticks: Some(milliseconds.div_ceil(period) + 1),
+            ticks: Some(allowed.ticks()),
             temporary,
         }
     }

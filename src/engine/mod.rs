@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod clock;
 mod error;
+pub mod parameters;
 mod signals;
 #[cfg(feature = "wasmedge")]
 pub mod wasmedge;

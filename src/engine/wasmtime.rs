@@ -15,7 +15,7 @@ use wasmtime as wt;
 use wt::{AsContext, AsContextMut};
 
 use super::cache::Kept;
-use super::clock::{self, Call};
+use super::clock::{self, Allowed, Call};
 use super::{
     Engine, Error, Export, Func, FuncType, Guest, HostFunc, Import, Instance, Limits, Module,
     Template, Trap, ValType, one_line, signals,
@@ -130,7 +130,7 @@ impl<S: 'static> Module<S> for Compiled {
 struct Slot<S> {
     state: S,
     limiter: Limiter,
-    time: Duration,
+    allowed: Allowed,
     memory: Option<wt::Memory>,
     /// Counted, because a function cannot be called while its store lends it out, and a copy of it is dear.
     funcs: Vec<Rc<Typed>>,
@@ -143,39 +143,49 @@ impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
             Slot {
                 state,
                 limiter: Limiter::new(limits),
-                time: limits.time,
+                allowed: Allowed::new(limits.time),
                 memory: None,
                 funcs: Vec::new(),
             },
         );
         store.limiter(|slot| &mut slot.limiter);
-        let call = Call::begin(limits.time);
+        let call = Call::begin(store.data().allowed);
         store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
         let instance = wt::InstancePre::instantiate(self, &mut store)
             .map_err(|error| trap(error, limits.time))?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
-        Ok(Box::new(Running { store, instance }))
+        Ok(Box::new(Running {
+            store,
+            instance,
+            funcs: Vec::new(),
+        }))
     }
 }
 
 struct Running<S: 'static> {
     store: wt::Store<Slot<S>>,
     instance: wt::Instance,
+    /// As in the store, for calls from outside.
+    funcs: Vec<Rc<Typed>>,
 }
 
 impl<S: 'static> Instance<S> for Running<S> {
     fn allow(&mut self, time: Duration) {
-        self.store.data_mut().time = time;
+        let allowed = &mut self.store.data_mut().allowed;
+        if allowed.time != time {
+            *allowed = Allowed::new(time);
+        }
     }
 
     fn func(&mut self, name: &str) -> Option<Func> {
         let func = self.instance.get_func(&mut self.store, name)?;
         let typed = Typed::new(func, &self.store);
         let params = u8::try_from(func.ty(&self.store).params().len()).ok()?;
-        let funcs = &mut self.store.data_mut().funcs;
-        funcs.push(Rc::new(typed));
+        let typed = Rc::new(typed);
+        self.store.data_mut().funcs.push(Rc::clone(&typed));
+        self.funcs.push(typed);
         Some(Func {
-            index: u32::try_from(funcs.len() - 1).ok()?,
+            index: u32::try_from(self.funcs.len() - 1).ok()?,
             params,
         })
     }
@@ -183,7 +193,7 @@ impl<S: 'static> Instance<S> for Running<S> {
 
 /// Implements [`Guest`] for what can be borrowed as a store's context.
 macro_rules! guest {
-    ($name:ty, |$self:ident| $context:expr, $begin:expr) => {
+    ($name:ty, |$self:ident| $context:expr, |$caller:ident, $func:ident, $args:ident| $call:expr) => {
         impl<S: 'static> Guest<S> for $name {
             fn memory(&mut self) -> &mut [u8] {
                 self.split().0
@@ -205,28 +215,35 @@ macro_rules! guest {
                 }
             }
 
-            fn call(&mut self, func: Func, args: &[u64]) -> Result<u64, Trap> {
-                let $self = self;
-                let time = $context.data().time;
-                let call: Option<Call> = $begin(time);
-                if let Some(call) = &call {
-                    let ticks = call.ticks.unwrap_or(NEVER);
-                    $context.as_context_mut().set_epoch_deadline(ticks);
-                }
-                let typed = Rc::clone(&$context.data().funcs[func.index as usize]);
-                typed
-                    .call($context.as_context_mut(), args)
-                    .map_err(|error| trap(error, time))
+            fn call(&mut self, $func: Func, $args: &[u64]) -> Result<u64, Trap> {
+                let $caller = self;
+                $call
             }
         }
     };
 }
 
-guest!(Running<S>, |guest| guest.store, |time| Some(Call::begin(
-    time
-)));
+guest!(Running<S>, |guest| guest.store, |guest, func, args| {
+    let allowed = guest.store.data().allowed;
+    let call = Call::begin(allowed);
+    guest.store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
+    guest.funcs[func.index as usize]
+        .call(&mut guest.store, args)
+        .map_err(|error| trap(error, allowed.time))
+});
 // Part of a call that has begun.
-guest!(wt::Caller<'_, Slot<S>>, |guest| guest, |_| None);
+guest!(
+    wt::Caller<'_, Slot<S>>,
+    |guest| guest,
+    |guest, func, args| {
+        let slot = guest.data();
+        let (time, typed) = (
+            slot.allowed.time,
+            Rc::clone(&slot.funcs[func.index as usize]),
+        );
+        typed.call(guest, args).map_err(|error| trap(error, time))
+    }
+);
 
 /// A module's start section runs before anybody could look for its memory.
 fn find_memory<S: 'static>(caller: &mut wt::Caller<'_, Slot<S>>) {

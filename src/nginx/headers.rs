@@ -15,6 +15,14 @@ impl HeaderList {
         self.entries.clear();
     }
 
+    /// Gives back room that only an unusual list needs.
+    pub fn shrink(&mut self) {
+        const MOST_BYTES: usize = 16 * 1024;
+        if self.bytes.capacity() > MOST_BYTES || self.entries.capacity() > MOST_BYTES / 64 {
+            *self = Self::default();
+        }
+    }
+
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);

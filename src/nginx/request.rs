@@ -7,7 +7,7 @@ use super::headers::HeaderList;
 use super::raw::{Raw, Scratch};
 use super::semaphore::Semaphore;
 use super::uri::PathChange;
-use crate::abi::host::{HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError};
+use crate::abi::host::{HeaderError, HeaderMap, HttpStream, LocalResponse, Outline, PropertyError};
 use crate::abi::types::LogLevel;
 
 /// What nginx is doing with the request while a plugin looks at it.
@@ -37,7 +37,9 @@ pub struct Request {
     pub(super) scratch: Cell<Scratch>,
     pub(super) text: Cell<Vec<u8>>,
     /// The response's headers as last told, with what was changed since.
-    pub(super) response: Cell<Option<HeaderList>>,
+    pub(super) response: Cell<HeaderList>,
+    /// They have been told.
+    pub(super) has_response: Cell<bool>,
     pub(super) scheme: RefCell<Option<Vec<u8>>>,
     pub(super) new_path: RefCell<Option<NewPath>>,
     /// Why the last local response was sent.
@@ -45,6 +47,8 @@ pub struct Request {
     phase: Cell<Phase>,
     local: RefCell<Option<LocalResponse>>,
     close: Cell<bool>,
+    /// A path, a local response or the end of the request was asked for since the last [`Request::take_asked`].
+    pub(super) asked: Cell<bool>,
     /// What light threads wait on for a plugin to let the request go.
     waiting: RefCell<Vec<Semaphore>>,
 }
@@ -61,14 +65,35 @@ impl Request {
             scratch: Cell::default(),
             text: Cell::default(),
             response: Cell::default(),
+            has_response: Cell::new(false),
             scheme: RefCell::default(),
             new_path: RefCell::default(),
             details: RefCell::default(),
             phase: Cell::new(Phase::Request),
             local: RefCell::default(),
             close: Cell::new(false),
+            asked: Cell::new(false),
             waiting: RefCell::default(),
         }
+    }
+
+    /// Makes of this one, which has ended, one that begins, with the room that it has.
+    ///
+    /// # Safety
+    /// As [`Request::new`].
+    pub unsafe fn renew(&mut self, r: *mut c_void) {
+        // SAFETY: the caller vouches for `r`.
+        unsafe { self.raw.attach(r) };
+        self.has_response.set(false);
+        self.response.get_mut().shrink();
+        self.scheme.get_mut().take();
+        self.new_path.get_mut().take();
+        self.details.get_mut().clear();
+        self.phase.set(Phase::Request);
+        self.local.get_mut().take();
+        self.close.set(false);
+        self.asked.set(false);
+        self.waiting.get_mut().clear();
     }
 
     /// A light thread is about to wait.
@@ -87,7 +112,7 @@ impl Request {
     /// nginx's own log. Gives what light threads of it waited on, if it has not let them wait to the end.
     pub fn detach(&self) -> Vec<Semaphore> {
         self.raw.detach();
-        self.response.take();
+        self.has_response.set(false);
         self.waiting.take()
     }
 
@@ -105,6 +130,11 @@ impl Request {
         let new = new.as_mut().filter(|n| n.pending)?;
         new.pending = false;
         Some(new.change.clone())
+    }
+
+    /// Whether there is something to take since the last call: a path, a local response, or that the request is to be closed.
+    pub fn take_asked(&self) -> bool {
+        self.asked.take()
     }
 
     pub fn has_local_response(&self) -> bool {
@@ -138,7 +168,7 @@ impl Request {
     }
 
     /// Appends the value of an nginx variable. False if it has none.
-    pub(super) fn var(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
+    pub fn var(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
         self.raw.var(name, |v| value.extend_from_slice(v)).is_some()
     }
 
@@ -160,13 +190,6 @@ impl HttpStream for Request {
         match map {
             HeaderMap::Request => self.visit_request_headers(visit),
             HeaderMap::Response => self.visit_response_headers(visit),
-        }
-    }
-
-    fn header_count(&self, map: HeaderMap) -> usize {
-        match map {
-            HeaderMap::Request => self.request_header_count(),
-            HeaderMap::Response => self.response_header_count(),
         }
     }
 
@@ -219,11 +242,13 @@ impl HttpStream for Request {
         }
         self.details.replace(response.details.clone());
         self.local.replace(Some(response));
+        self.asked.set(true);
         true
     }
 
     fn close(&self) {
         self.close.set(true);
+        self.asked.set(true);
     }
 
     fn wake(&self) {
@@ -236,32 +261,16 @@ impl HttpStream for Request {
         self.close.get() || self.has_local_response()
     }
 
-    fn request_has_no_body(&self) -> bool {
-        let mut value = Vec::new();
-        if self.request_header(b"transfer-encoding", &mut value) {
-            return false;
+    fn outline(&self, map: HeaderMap) -> Outline {
+        match map {
+            HeaderMap::Request => self.request_outline(),
+            HeaderMap::Response => self.response_outline(),
         }
-        if self.request_header(b"content-length", &mut value) {
-            return value.iter().all(|&b| b == b'0');
-        }
-        // From HTTP/2 on a body needs neither header.
-        let version = self.raw.var(b"server_protocol", |v| {
-            v.starts_with(b"HTTP/2") || v.starts_with(b"HTTP/3")
-        });
-        version != Some(true)
-            || self.is_method(&["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"])
-    }
-
-    fn response_has_no_body(&self) -> bool {
-        let mut length = Vec::new();
-        matches!(self.raw.status(), Some(100..=199 | 204 | 304))
-            || self.is_method(&["HEAD"])
-            || self.response_header(b"content-length", &mut length) && length == b"0"
     }
 }
 
 impl Request {
-    fn is_method(&self, methods: &[&str]) -> bool {
+    pub(super) fn is_method(&self, methods: &[&str]) -> bool {
         self.raw
             .method(|m| methods.iter().any(|name| name.as_bytes() == m))
             .unwrap_or(false)

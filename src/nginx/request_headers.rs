@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::request::{NewPath, Request};
 use super::uri::{self, PathChange};
-use crate::abi::host::{HeaderError, is_header_name, is_header_value};
+use crate::abi::host::{HeaderError, Outline, is_header_name, is_header_value};
 use crate::abi::types::LogLevel;
 
 /// nginx's bit for each method that can be set.
@@ -72,18 +72,51 @@ impl Request {
             visit(name, &value);
         }
         self.text.set(value);
-        self.each_request_header(&mut |name, value| {
+        self.each_request_header(|name, value| {
             visit(name, value);
             true
         });
     }
 
-    pub(super) fn request_header_count(&self) -> usize {
-        if self.raw.is_live() {
-            Pseudo::ALL.len() + self.raw.request_header_count()
-        } else {
-            0
+    /// See [`HttpStream::outline`](crate::abi::host::HttpStream::outline).
+    pub(super) fn request_outline(&self) -> Outline {
+        if !self.raw.is_live() {
+            return Outline {
+                count: 0,
+                end_of_stream: true,
+            };
         }
+        let mut count = Pseudo::ALL.len();
+        let mut encoded = false;
+        let mut length = None;
+        self.each_request_header(|name, value| {
+            count += 1;
+            match name {
+                b"transfer-encoding" => encoded = true,
+                b"content-length" => {
+                    length.get_or_insert_with(|| value.iter().all(|&b| b == b'0'));
+                }
+                _ => {}
+            }
+            true
+        });
+        let end_of_stream = !encoded
+            && length.unwrap_or_else(|| {
+                self.is_method(&["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"])
+                    || !self.needs_no_length()
+            });
+        Outline {
+            count,
+            end_of_stream,
+        }
+    }
+
+    /// From HTTP/2 on a body needs no header.
+    fn needs_no_length(&self) -> bool {
+        let version = self.raw.var(b"server_protocol", |v| {
+            v.starts_with(b"HTTP/2") || v.starts_with(b"HTTP/3")
+        });
+        version == Some(true)
     }
 
     pub(super) fn request_header(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
@@ -92,7 +125,7 @@ impl Request {
             return self.raw.is_live();
         }
         let mut found = false;
-        self.each_request_header(&mut |n, v| {
+        self.each_request_header(|n, v| {
             found = n.eq_ignore_ascii_case(name);
             if found {
                 value.extend_from_slice(v);
@@ -102,7 +135,7 @@ impl Request {
         found
     }
 
-    fn each_request_header(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
+    fn each_request_header(&self, visit: impl FnMut(&[u8], &[u8]) -> bool) {
         let mut scratch = self.scratch.take();
         self.raw.request_headers(&mut scratch, visit);
         self.scratch.set(scratch);
@@ -210,7 +243,7 @@ impl Request {
         }
         let named = |name: &[u8]| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
         let mut gone: Vec<Vec<u8>> = Vec::new();
-        self.each_request_header(&mut |name, _| {
+        self.each_request_header(|name, _| {
             if !named(name) && !is_host(name) && !gone.iter().any(|g| g == name) {
                 gone.push(name.to_vec());
             }
@@ -281,6 +314,7 @@ impl Request {
                     change,
                     pending: true,
                 }));
+                self.asked.set(true);
                 Ok(())
             }
             Pseudo::Scheme => {

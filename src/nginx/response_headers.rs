@@ -3,7 +3,7 @@
 use super::headers::HeaderList;
 use super::raw::MOST_VALUES;
 use super::request::Request;
-use crate::abi::host::{HeaderError, is_header_name, is_header_value};
+use crate::abi::host::{HeaderError, Outline, is_header_name, is_header_value};
 
 const STATUS: &[u8] = b":status";
 const CONTENT_LENGTH: &[u8] = b"content-length";
@@ -31,12 +31,13 @@ fn is_status(name: &[u8]) -> bool {
 impl Request {
     /// Makes these the response's headers for those who read all of them: nginx has no function for that.
     pub fn set_response_headers<'a>(&self, headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-        let mut list = self.response.take().unwrap_or_default();
+        let mut list = self.response.take();
         list.clear();
         for (name, value) in headers {
             list.push(name, value);
         }
-        self.response.set(Some(list));
+        self.response.set(list);
+        self.has_response.set(true);
     }
 
     pub(super) fn visit_response_headers(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
@@ -46,9 +47,38 @@ impl Request {
         self.with_response(|list| list.iter().for_each(|(name, value)| visit(name, value)));
     }
 
-    pub(super) fn response_header_count(&self) -> usize {
-        let headers = self.with_response(|list| list.len()).unwrap_or(0);
-        usize::from(self.raw.status().is_some()) + headers
+    /// See [`HttpStream::outline`](crate::abi::host::HttpStream::outline).
+    pub(super) fn response_outline(&self) -> Outline {
+        let status = self.raw.status();
+        let told = self.with_response(|list| list.len()).unwrap_or(0);
+        Outline {
+            count: usize::from(status.is_some()) + told,
+            end_of_stream: self.is_without_body(status),
+        }
+    }
+
+    /// Whether nginx will send no body.
+    pub fn response_has_no_body(&self) -> bool {
+        self.is_without_body(self.raw.status())
+    }
+
+    fn is_without_body(&self, status: Option<u32>) -> bool {
+        status.is_some_and(is_without_body)
+            || self.is_method(&["HEAD"])
+            || self.response_length().is_some_and(|length| length == 0)
+    }
+
+    /// The length that nginx will say that the body has.
+    pub fn response_length(&self) -> Option<u64> {
+        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
+        // A list that was told has it.
+        let told = self.with_response(|list| list.get(CONTENT_LENGTH).and_then(number));
+        told.unwrap_or_else(|| {
+            let mut length = None;
+            self.raw
+                .response_header(CONTENT_LENGTH, &mut |value| length = number(value));
+            length
+        })
     }
 
     pub(super) fn response_header(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
@@ -74,9 +104,13 @@ impl Request {
 
     /// Runs `f` on the snapshot, if there is one. What `f` calls sees none, so nothing is ever borrowed twice.
     fn with_response<R>(&self, f: impl FnOnce(&mut HeaderList) -> R) -> Option<R> {
-        let mut list = self.response.take()?;
+        if !self.has_response.replace(false) {
+            return None;
+        }
+        let mut list = self.response.take();
         let result = f(&mut list);
-        self.response.set(Some(list));
+        self.response.set(list);
+        self.has_response.set(true);
         Some(result)
     }
 

@@ -216,7 +216,7 @@ fn run_on(
     let _ = context.bind().and_then(|(vm, id)| {
         let func = callback(&vm.callbacks);
         vm.run(name, func, id, Phase::Background, &[&[id], args].concat())?;
-        context.plugin().renew_if_idle(&vm);
+        context.plugin().rest(&vm);
         Ok(())
     });
     true
@@ -268,7 +268,7 @@ pub fn deliver(id: CallId, event: CallEvent) -> Delivered {
             // What fails has been logged.
             let _: Result<(), Error> = vm.on_call(id.token, event);
             if let Some(context) = context {
-                context.plugin().renew_if_idle(&vm);
+                context.plugin().rest(&vm);
             }
             Delivered::Ran
         }

@@ -275,8 +275,10 @@ impl Plugin {
         work(recovery.get_or_make(|| Recovery::new(self.crashes)))
     }
 
-    /// Gives the VM up if it has grown larger than it should and has nothing to do: the next callback has a new one.
-    fn renew_if_idle(self: &Rc<Self>, vm: &Vm) {
+    /// No callback follows for now. Gives the VM up if it has grown larger than it should and has nothing to do: the next callback has a new
+    /// one.
+    fn rest(self: &Rc<Self>, vm: &Vm) {
+        self.host.note(Event::Idle);
         if !self
             .limits
             .renew

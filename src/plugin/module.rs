@@ -12,10 +12,18 @@ use crate::abi::imports;
 use crate::abi::types::AbiVersion;
 use crate::abi::vm::VmState;
 use crate::engine::cache::{Cache, Obtained};
-use crate::engine::{Engine, ExportKind, FuncType, Template, ValType};
+use crate::engine::{Engine, ExportKind, FuncType, Import, Template, ValType, parameters};
 
 /// What the host may allocate guest memory with, in the order of preference.
 pub const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
+
+/// What tells a plugin of all headers of a map, or of one that it names.
+const READERS: [&str; 4] = [
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_size",
+    "proxy_get_header_map_value",
+    "proxy_set_header_map_pairs",
+];
 
 /// A plugin's code, compiled and linked with the host's functions.
 pub struct Compiled {
@@ -33,6 +41,8 @@ pub struct Compiled {
     pub imports: Vec<String>,
     /// Imports that the host does not know, each once.
     pub unknown_imports: Vec<String>,
+    /// The plugin could look at the response's headers, or at how many there are.
+    pub reads_response_headers: bool,
     /// The code is the processor's, and not interpreted.
     pub is_compiled: bool,
     /// What the engine has to say of how it compiled the module.
@@ -159,6 +169,10 @@ fn build(
         return Err(Error::NoMemory);
     }
     let matched = imports::resolve(module.imports()).map_err(Error::Import)?;
+    let reads = |i: &Import| i.module == "env" && READERS.contains(&&*i.name);
+    let counts = || parameters::is_read(bytes, "proxy_on_response_headers", 1) != Some(false);
+    let reads_response_headers = exports.iter().any(|e| e == "proxy_on_response_headers")
+        && (module.imports().iter().any(reads) || counts());
     let compiled = Compiled {
         abi,
         hash,
@@ -171,6 +185,7 @@ fn build(
             .map(|i| format!("{}.{}", i.module, i.name))
             .collect(),
         unknown_imports: matched.unknown,
+        reads_response_headers,
         is_compiled: module.is_compiled(),
         notice: module.notice().map(str::to_owned),
         origin: match (found, cache) {

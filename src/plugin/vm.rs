@@ -187,6 +187,7 @@ impl Vm {
             });
         }
         self.least.set(self.memory.get());
+        self.with_state(|state| state.host.note(Event::Idle))?;
         Ok(id)
     }
 
@@ -244,17 +245,17 @@ impl Vm {
         let begun = state.host.now();
         let result = abi::call(&mut **instance, func, args);
         let (memory, state) = instance.split();
-        let took = state.host.since(begun);
+        let host = &*state.host;
+        host.note(Event::Callback(host.since(begun)));
         let memory = memory.len() as i64;
-        state.finish_output();
-        state.host.note(Event::Callback(took));
         let grown = memory - self.memory.replace(memory);
         if grown != 0 {
-            state.host.note(Event::Instances {
+            host.note(Event::Instances {
                 count: 0,
                 memory: grown,
             });
         }
+        state.finish_output();
         let value = result.map_err(|trap| {
             let error = report(state, name, &trap);
             self.poison(state);

@@ -250,8 +250,13 @@ impl Region {
     /// Adds a sample to a histogram.
     pub fn sample(&self, record: Record, bounds: &[f64; BOUNDS.len()], value: u64) {
         let bucket = bounds.partition_point(|bound| *bound < value as f64);
-        self.cell(record, bucket).fetch_add(1, Relaxed);
-        self.cell(record, SUM).fetch_add(value, Relaxed);
+        self.samples(record, bucket, 1, value);
+    }
+
+    /// Adds samples of one bucket to a histogram, by their number and sum.
+    pub fn samples(&self, record: Record, bucket: usize, count: u64, sum: u64) {
+        self.cell(record, bucket).fetch_add(count, Relaxed);
+        self.cell(record, SUM).fetch_add(sum, Relaxed);
     }
 
     /// See [`Host::record_metric`](crate::abi::host::Host::record_metric).

@@ -206,6 +206,7 @@ impl Host for TestHost {
 
     fn note(&self, event: Event) {
         self.events.borrow_mut().push(match event {
+            Event::Idle => return,
             Event::Request => "request".into(),
             Event::Callback(_) => "callback".into(),
             Event::Trap => "trap".into(),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use resty_proxy_wasm::abi::host::{
-    HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError,
+    HeaderError, HeaderMap, HttpStream, LocalResponse, Outline, PropertyError,
 };
 use resty_proxy_wasm::abi::types::LogLevel;
 
@@ -33,10 +33,13 @@ impl HttpStream for TestStream {
 
     fn headers(&self, _map: HeaderMap, _visit: &mut dyn FnMut(&[u8], &[u8])) {}
 
-    fn header_count(&self, map: HeaderMap) -> usize {
-        match map {
-            HeaderMap::Request => 3,
-            HeaderMap::Response => 2,
+    fn outline(&self, map: HeaderMap) -> Outline {
+        Outline {
+            count: match map {
+                HeaderMap::Request => 3,
+                HeaderMap::Response => 2,
+            },
+            end_of_stream: !self.has_body,
         }
     }
 
@@ -88,13 +91,5 @@ impl HttpStream for TestStream {
 
     fn is_over(&self) -> bool {
         self.closed.get() || self.local_response.get().is_some()
-    }
-
-    fn request_has_no_body(&self) -> bool {
-        !self.has_body
-    }
-
-    fn response_has_no_body(&self) -> bool {
-        !self.has_body
     }
 }

@@ -122,6 +122,7 @@ local _M = {
     HAS_RESPONSE_BODY = 8,
     SETS_BODY = 16,
     ACTS_AT_END = 32,
+    READS_RESPONSE_HEADERS = 64,
 
     -- what proxy_wasm_stream_*() answer where there is no request
     NO_REQUEST = -2,

@@ -39,8 +39,8 @@ local error = error
 
 local NO_REQUEST = cdefs.NO_REQUEST
 local HAS_REQUEST_BODY = cdefs.HAS_REQUEST_BODY
-local HAS_RESPONSE_HEADERS = cdefs.HAS_RESPONSE_HEADERS
 local HAS_RESPONSE_BODY = cdefs.HAS_RESPONSE_BODY
+local READS_RESPONSE_HEADERS = cdefs.READS_RESPONSE_HEADERS
 local OUTCOME_BODY = cdefs.OUTCOME_BODY
 local OUTCOME_HOLD = cdefs.OUTCOME_HOLD
 local OUTCOME_LOCAL_RESPONSE = cdefs.OUTCOME_LOCAL_RESPONSE
@@ -109,7 +109,7 @@ function _M.new(specs, load, configure)
         error("bad plugins: table expected, got " .. type(specs), 3)
     end
 
-    local self = { n = #specs, filters_headers = false, filters_body = false }
+    local self = { n = #specs, reads_headers = false, filters_body = false }
 
     for i = 1, #specs do
         local spec = specs[i]
@@ -141,7 +141,7 @@ function _M.new(specs, load, configure)
         end
 
         local flags = lib.proxy_wasm_plugin_flags(plugin)
-        local filters_headers = band(flags, HAS_RESPONSE_HEADERS) ~= 0
+        local reads_headers = band(flags, READS_RESPONSE_HEADERS) ~= 0
         local filters_body = band(flags, HAS_RESPONSE_BODY) ~= 0
 
         self[i] = {
@@ -151,7 +151,7 @@ function _M.new(specs, load, configure)
             body_limit = tonumber(lib.proxy_wasm_context_body_limit(context)),
             filters_body = filters_body,
         }
-        self.filters_headers = self.filters_headers or filters_headers
+        self.reads_headers = self.reads_headers or reads_headers
         self.filters_body = self.filters_body or filters_body
     end
 
@@ -288,18 +288,8 @@ end
 _M.rewrite = _M.access
 
 
--- Runs proxy_on_response_headers, in reverse order. Phases: header_filter.
-function _M.header_filter(self)
-    local r = get_request()
-    if not r or not response_headers.available() then
-        error("no request", 2)
-    end
-
-    local headers, n, _ = nil, 0
-    if self.filters_headers then
-        headers, n, _ = response_headers.collect()
-    end
-
+-- See run_response_headers() in resty.proxy-wasm.
+local function run_response_headers(self, r, headers, n)
     for i = self.n, 1, -1 do
         local plugin = self[i]
         local rc = lib.proxy_wasm_stream_response_headers(plugin.context, r, headers, n, outcome)
@@ -312,9 +302,9 @@ function _M.header_filter(self)
                 return outcomes.fail_response()
             end
 
-            if self.filters_headers then
+            if self.reads_headers then
                 -- how far it came is not known
-                headers, n, _ = response_headers.collect()
+                headers, n = response_headers.collect()
             end
 
         elseif rc ~= 0 then
@@ -330,6 +320,23 @@ function _M.header_filter(self)
             end
         end
     end
+end
+
+
+-- Runs proxy_on_response_headers, in reverse order. Phases: header_filter.
+function _M.header_filter(self)
+    local r = get_request()
+    if not r or not response_headers.available() then
+        error("no request", 2)
+    end
+
+    if not self.reads_headers then
+        return run_response_headers(self, r, nil, 0)
+    end
+
+    local headers, n, strings = response_headers.collect()
+
+    return run_response_headers(self, r, headers, n, strings)
 end
 
 

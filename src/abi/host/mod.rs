@@ -13,6 +13,15 @@ pub enum HeaderMap {
     Response,
 }
 
+/// What a callback about a header map is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// How many headers [`HttpStream::headers`] would visit.
+    pub count: usize,
+    /// No body follows.
+    pub end_of_stream: bool,
+}
+
 /// Why a header map could not be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
@@ -61,8 +70,8 @@ pub trait HttpStream {
     /// Calls `visit(name, value)` for each header of a map, pseudo-headers first.
     fn headers(&self, map: HeaderMap, visit: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// How many headers [`HttpStream::headers`] would visit.
-    fn header_count(&self, map: HeaderMap) -> usize;
+    /// A map at a glance.
+    fn outline(&self, map: HeaderMap) -> Outline;
 
     /// Appends the first value of a header to `value`. False if there is none.
     fn header(&self, map: HeaderMap, name: &[u8], value: &mut Vec<u8>) -> bool;
@@ -115,12 +124,6 @@ pub trait HttpStream {
 
     /// Forgets what was decided by the proxy about the request's route. nginx keeps no such cache.
     fn clear_route_cache(&self) {}
-
-    /// Whether the request came without a body.
-    fn request_has_no_body(&self) -> bool;
-
-    /// Whether the response is one without a body.
-    fn response_has_no_body(&self) -> bool;
 }
 
 /// Why shared data was not set.
@@ -152,8 +155,10 @@ pub enum MetricError {
 pub enum Event {
     /// A request has come to the plugin.
     Request,
-    /// A callback has run, for so many nanoseconds.
+    /// A callback has run, for so many nanoseconds. It may be told to others when [`Event::Idle`] comes.
     Callback(u64),
+    /// No callback follows for now.
+    Idle,
     /// A callback, or the start of a VM, has trapped.
     Trap,
     /// It has, because it ran for too long.

@@ -37,7 +37,7 @@ pub fn proxy_get_header_map_pairs(
         return_serialized_pairs_size,
         |vm, value| {
             let found = find(vm.state(), map_id)?;
-            let mut pairs = wire::Encoder::new(value, found.count());
+            let mut pairs = wire::Encoder::new(value);
             found.visit(&mut |name, value| pairs.push(name, value));
             pairs.finish();
             Ok(())
@@ -170,7 +170,7 @@ mod tests {
 
     fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut encoder = Encoder::new(&mut out, pairs.len());
+        let mut encoder = Encoder::new(&mut out);
         for (name, value) in pairs {
             encoder.push(name.as_bytes(), value.as_bytes());
         }

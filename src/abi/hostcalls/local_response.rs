@@ -105,7 +105,7 @@ mod tests {
 
     fn arguments(guest: &mut FakeGuest, status: u64, headers: &[(&str, &str)]) -> Vec<u64> {
         let mut map = Vec::new();
-        let mut pairs = Encoder::new(&mut map, headers.len());
+        let mut pairs = Encoder::new(&mut map);
         for (name, value) in headers {
             pairs.push(name.as_bytes(), value.as_bytes());
         }

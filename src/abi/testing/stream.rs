@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use super::{Log, keep};
 use crate::abi::host::{
-    HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError, is_header_name,
+    HeaderError, HeaderMap, HttpStream, LocalResponse, Outline, PropertyError, is_header_name,
     is_header_value,
 };
 use crate::abi::types::LogLevel;
@@ -90,8 +90,11 @@ impl HttpStream for FakeStream {
         }
     }
 
-    fn header_count(&self, map: HeaderMap) -> usize {
-        self.map(map).borrow().len()
+    fn outline(&self, map: HeaderMap) -> Outline {
+        Outline {
+            count: self.map(map).borrow().len(),
+            end_of_stream: self.no_bodies.get(),
+        }
     }
 
     fn header(&self, map: HeaderMap, name: &[u8], value: &mut Vec<u8>) -> bool {
@@ -167,13 +170,5 @@ impl HttpStream for FakeStream {
 
     fn is_over(&self) -> bool {
         self.closed.get() || self.local_response.borrow().is_some()
-    }
-
-    fn request_has_no_body(&self) -> bool {
-        self.no_bodies.get()
-    }
-
-    fn response_has_no_body(&self) -> bool {
-        self.no_bodies.get()
     }
 }

@@ -17,7 +17,7 @@ use super::interrupt::Interrupter;
 use super::signals::Handlers;
 use super::thread_locals::ThreadLocals;
 use super::{Config, Link, PAGE, native, prepare};
-use crate::engine::clock::{self, Call};
+use crate::engine::clock::{self, Allowed, Call};
 use crate::engine::{Error, Func, FuncType, Guest, Instance, Trap};
 
 /// How many calls into the guest may be under way at a time, each from a host function of the one before. Each takes some
@@ -357,7 +357,7 @@ const ZERO: WasmEdge_Value = WasmEdge_Value {
 impl<S: 'static> Access<S> {
     /// A call begins that has to end in time.
     fn begin(&self, time: Duration) -> Call {
-        let call = Call::begin(time);
+        let call = Call::begin(Allowed::new(time));
         if let Some(ticks) = call.ticks {
             // SAFETY: the instance is alive and not borrowed. The global is its module's, which goes after the interrupter.
             unsafe {

@@ -1,6 +1,7 @@
 //! Headers of the request and of the response.
 
 use std::ffi::{c_char, c_int};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use super::{LONGEST_NAME, NGX_OK, Raw, text};
@@ -31,7 +32,7 @@ impl Raw {
     pub fn request_headers(
         &self,
         scratch: &mut Scratch,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
     ) {
         let mut lower = Vec::new();
         let lowered = self.collect(&mut scratch.0, false);
@@ -61,22 +62,15 @@ impl Raw {
         let (Some((symbols, r)), Ok(n)) = (self.live(), c_int::try_from(count)) else {
             return true;
         };
-        let nothing = FfiStr {
-            len: 0,
-            data: ptr::null_mut(),
+        headers.reserve(count);
+        // SAFETY: there is room for `n` headers, and zeros are one that is nothing; `r` has not ended (see `live`).
+        let rc = unsafe {
+            headers.as_mut_ptr().write_bytes(0, count);
+            (symbols.req_get_headers)(r, headers.as_mut_ptr(), n, c_int::from(as_sent))
         };
-        headers.resize(
-            count,
-            FfiHeader {
-                key: nothing,
-                value: nothing,
-            },
-        );
-        // SAFETY: `r` has not ended (see `live`), and there is room for `n` headers.
-        let rc =
-            unsafe { (symbols.req_get_headers)(r, headers.as_mut_ptr(), n, c_int::from(as_sent)) };
-        if rc != NGX_OK {
-            headers.clear();
+        if rc == NGX_OK {
+            // SAFETY: so many have been written, as zeros at least.
+            unsafe { headers.set_len(count) };
         }
         headers.iter().all(|h| !h.key.data.is_null())
     }
@@ -115,15 +109,12 @@ impl Raw {
     /// Calls `visit` for each value of a response header and gives their number. `None` where nginx does not tell.
     pub fn response_header(&self, name: &[u8], visit: &mut dyn FnMut(&[u8])) -> Option<usize> {
         let (symbols, r) = self.live()?;
-        let mut key = [0; LONGEST_NAME];
-        if name.len() > key.len() {
+        let mut key = MaybeUninit::<[u8; LONGEST_NAME]>::uninit();
+        if name.len() > LONGEST_NAME {
             return None;
         }
-        let mut values = [FfiStr {
-            len: 0,
-            data: ptr::null_mut(),
-        }; MOST_VALUES];
-        let most = c_int::try_from(values.len()).ok()?;
+        let mut values = MaybeUninit::<[FfiStr; MOST_VALUES]>::uninit();
+        let most = c_int::try_from(MOST_VALUES).ok()?;
         let mut err: *mut c_char = ptr::null_mut();
         // SAFETY: `r` has not ended (see `live`), `key` has room for the name (checked above), `values` for as many
         // values as is said.
@@ -132,16 +123,16 @@ impl Raw {
                 r,
                 name.as_ptr(),
                 name.len(),
-                key.as_mut_ptr(),
-                values.as_mut_ptr(),
+                key.as_mut_ptr().cast(),
+                values.as_mut_ptr().cast(),
                 most,
                 &raw mut err,
             )
         };
         let count = usize::try_from(count).ok()?.min(MOST_VALUES);
-        for value in &values[..count] {
+        for i in 0..count {
             // SAFETY: nginx has filled in this many, with strings of the request's pool.
-            visit(unsafe { text(*value) });
+            visit(unsafe { text(*values.as_ptr().cast::<FfiStr>().add(i)) });
         }
         Some(count)
     }

@@ -4,6 +4,7 @@ mod headers;
 
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
 
@@ -41,6 +42,14 @@ impl Raw {
         self.r.set(ptr::null_mut());
     }
 
+    /// Another request from now on, as with [`Raw::new`].
+    ///
+    /// # Safety
+    /// As [`Raw::new`].
+    pub unsafe fn attach(&mut self, r: RequestPtr) {
+        self.r.set(r);
+    }
+
     /// The table and the request. A request in here has not ended: that is what `new` was promised.
     fn live(&self) -> Option<(&'static Symbols, RequestPtr)> {
         let r = self.r.get();
@@ -68,7 +77,7 @@ impl Raw {
         if !is_variable_name(name) {
             return None;
         }
-        let mut lower = [0; LONGEST_NAME];
+        let mut lower = MaybeUninit::<[u8; LONGEST_NAME]>::uninit();
         let (mut data, mut len, mut err) = (ptr::null_mut(), 0, ptr::null_mut());
         // SAFETY: `r` has not ended (see `live`), and `lower` has room for the name, whose length was checked above.
         let rc = unsafe {
@@ -76,7 +85,7 @@ impl Raw {
                 r,
                 name.as_ptr(),
                 name.len(),
-                lower.as_mut_ptr(),
+                lower.as_mut_ptr().cast(),
                 0,
                 &raw mut data,
                 &raw mut len,

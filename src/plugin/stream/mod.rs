@@ -119,20 +119,23 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_request_headers else {
             return Ok(());
         };
-        let count = self.http.header_count(HeaderMap::Request) as u32;
-        let end = u32::from(self.http.request_has_no_body());
+        let outline = self.http.outline(HeaderMap::Request);
         self.take_continue(Side::Request)?;
         let value = self.run(
             "proxy_on_request_headers",
             Some(func),
             Phase::RequestHeaders,
-            &[self.id, count, end],
+            &[
+                self.id,
+                outline.count as u32,
+                u32::from(outline.end_of_stream),
+            ],
         )?;
         let action = Action::from_headers(self.abi(), value);
         let resumed = self.take_continue(Side::Request)?;
         self.set_paused(action != Action::Continue && !resumed)?;
         self.last.set(Last::Headers {
-            body_follows: end == 0 && self.vm.callbacks.on_request_body.is_some(),
+            body_follows: !outline.end_of_stream && self.vm.callbacks.on_request_body.is_some(),
             body_first: action == Action::PauseForBody,
         });
         self.settle()
@@ -166,14 +169,17 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_response_headers else {
             return Ok(());
         };
-        let count = self.http.header_count(HeaderMap::Response) as u32;
-        let end = u32::from(self.http.response_has_no_body());
+        let outline = self.http.outline(HeaderMap::Response);
         self.take_continue(Side::Response)?;
         let value = self.run(
             "proxy_on_response_headers",
             Some(func),
             Phase::ResponseHeaders,
-            &[self.id, count, end],
+            &[
+                self.id,
+                outline.count as u32,
+                u32::from(outline.end_of_stream),
+            ],
         )?;
         // There is no way to hold a response. Most that pause one do so to see its body, and that is what the body callback says
         // again.
@@ -224,7 +230,7 @@ impl Stream {
                 &format!("context {} was not deleted: {error}", self.id),
             );
         }
-        self.context.plugin().renew_if_idle(&self.vm);
+        self.context.plugin().rest(&self.vm);
     }
 
     fn on_body(
