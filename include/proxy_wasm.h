@@ -38,6 +38,9 @@
 // The plugin could make calls, or ask for ticks, when a request ends.
 #define FLAG_ACTS_AT_END 32
 
+// The plugin could look at the response's headers, or at how many there are.
+#define FLAG_READS_RESPONSE_HEADERS 64
+
 // Another body goes on than came: `body`.
 #define OUTCOME_BODY 1
 
@@ -302,7 +305,8 @@ int proxy_wasm_plugin_new(const char *name,
 void proxy_wasm_plugin_free(struct ProxyWasmPlugin *plugin);
 
 // What the plugin could do, as a sum of: 1 it exports `proxy_on_request_headers`, 2 `proxy_on_request_body`, 4
-// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends.
+// `proxy_on_response_headers`, 8 `proxy_on_response_body`, 16 it could change a body, 32 it could make calls when a request ends, 64 it could look at the response's
+// headers or at how many there are.
 //
 // # Safety
 // `plugin` came from `proxy_wasm_plugin_new`.
@@ -467,7 +471,7 @@ int proxy_wasm_stream_resume(const struct ProxyWasmContext *context,
                              struct ProxyWasmOutcome *outcome);
 
 // Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
-// since the last call for this request, and for a plugin whose flags lack 4.
+// since the last call for this request, and for a plugin whose flags lack 64.
 //
 // Returns as `proxy_wasm_stream_request_headers`.
 //

@@ -117,7 +117,9 @@ fn lua_knows_the_numbers_of_the_source() {
             };
             let value = value.trim_end_matches(';');
             let name = match name.strip_prefix("FLAG_") {
-                Some(flag @ ("SETS_BODY" | "ACTS_AT_END")) => flag.to_owned(),
+                Some(flag @ ("SETS_BODY" | "ACTS_AT_END" | "READS_RESPONSE_HEADERS")) => {
+                    flag.to_owned()
+                }
                 Some(flag) => format!("HAS_{flag}"),
                 None => name.to_owned(),
             };

@@ -620,6 +620,22 @@ fn in_0_2_100_a_body_can_be_taken_without_being_kept() {
 }
 
 #[test]
+fn short_callbacks_are_told_of_when_no_other_follows() {
+    let _fork = no_fork();
+    let (plugin, host) = load_counted(&plugin_text(&[]), Options::default());
+    host.has_short_callbacks.set(true);
+    let context = configure(&plugin.unwrap()).unwrap();
+    assert_eq!(host.take_events(), "+1:65536 3 callbacks");
+    let stream = request(&context, &host.log, false).unwrap();
+    stream.on_request_headers().unwrap();
+    assert_eq!(host.take_events(), "request");
+    stream.finish();
+    assert_eq!(host.take_events(), "5 callbacks");
+    drop((stream, context));
+    assert_eq!(host.take_events(), "2 callbacks -1:-65536");
+}
+
+#[test]
 fn vms_requests_and_callbacks_are_counted() {
     let _fork = no_fork();
     let (plugin, host) = load_counted(&plugin_text(&[]), Options::default());

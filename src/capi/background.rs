@@ -45,6 +45,8 @@ thread_local! {
 struct State {
     /// Calls were made since somebody last looked.
     called: Cell<bool>,
+    /// A plugin of this process, or of the one that forked it, has made a call or registered a queue.
+    stirred: Cell<bool>,
     listening: Cell<Listening>,
     /// A request has a plugin that may leave something to do at its end.
     keep: Cell<bool>,
@@ -87,6 +89,7 @@ impl State {
     const fn new() -> Self {
         Self {
             called: Cell::new(false),
+            stirred: Cell::new(false),
             listening: Cell::new(Listening::No),
             keep: Cell::new(false),
             keeping: Cell::new(false),
@@ -109,7 +112,15 @@ fn outstanding() -> usize {
 
 /// A call was made: somebody has to listen for what becomes of it.
 pub fn called() {
-    STATE.with(|state| state.called.set(true));
+    STATE.with(|state| {
+        state.called.set(true);
+        state.stirred.set(true);
+    });
+}
+
+/// A queue was registered: somebody may have to listen for its items.
+pub fn awaited() {
+    STATE.with(|state| state.stirred.set(true));
 }
 
 /// Whether Lua listens for what becomes of calls.
@@ -129,12 +140,14 @@ pub fn asks_for_names() -> bool {
 
 /// Whether [`proxy_wasm_worker_next`] may have something.
 pub fn has_tasks() -> bool {
-    STATE.with(|state| {
+    let keep_or_stirred = STATE.with(|state| {
         (state.keep.get() && !state.keeping.get())
-            || (state.called.get() && state.asks.get())
-            || (state.has_to_listen() && state.listening.get().is_due())
-            || (more_to_tell() && !state.running.get())
-    }) || background::has_ticks()
+            || state.stirred.get()
+                && ((state.called.get() && state.asks.get())
+                    || (state.has_to_listen() && state.listening.get().is_due())
+                    || (more_to_tell() && !state.running.get()))
+    });
+    keep_or_stirred || background::has_ticks()
 }
 
 /// Says what there is to do without a request; to be called until there is nothing, after each function that answers 256 and after each that

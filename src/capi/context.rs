@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::os::raw::{c_char, c_int};
 use std::rc::Rc;
 
@@ -9,6 +10,8 @@ use crate::plugin::{Error, PluginContext};
 pub struct ProxyWasmContext {
     pub(super) context: Rc<PluginContext>,
     pub(super) flags: c_int,
+    /// There may be a variable that says whether the plugin is shown bodies.
+    pub(super) asks: Cell<bool>,
 }
 
 /// Makes a plugin context with a configuration (`proxy_on_context_create`, for the first in a VM `proxy_on_vm_start`, and
@@ -35,6 +38,7 @@ pub unsafe extern "C" fn proxy_wasm_context_new(
             Ok(made) => {
                 let made = Box::new(ProxyWasmContext {
                     flags: *flags,
+                    asks: Cell::new(true),
                     context: made,
                 });
                 // SAFETY: the caller says that it is writable.

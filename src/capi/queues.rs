@@ -53,6 +53,7 @@ impl State {
 /// Plugins of this process are to be told of a queue's items.
 pub fn registered(store: &Store) {
     STATE.with(|state| state.store.replace(Some(Own::new(store.clone()))));
+    super::background::awaited();
 }
 
 fn with_store<R>(work: impl FnOnce(&Store) -> R) -> Option<R> {

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
@@ -8,7 +9,6 @@ use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
 use super::context::ProxyWasmContext;
 use super::plugin::{FLAG_ACTS_AT_END, FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
 use super::worker::{self, Found, GivenOut};
-use crate::abi::host::{HeaderMap, HttpStream};
 use crate::nginx::{Phase, Request, Semaphore};
 use crate::plugin::{BodyOutcome, Error, Stream};
 
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
                     }
                     stream.on_response_headers()?;
                     if (*context).flags & CHANGES_BODY == CHANGES_BODY {
-                        clear_content_length(request);
+                        request.clear_response_length(|| asks_for_body(request, &(*context).asks));
                     }
                     Ok(BodyOutcome::Pass)
                 },
@@ -272,18 +272,14 @@ pub extern "C" fn proxy_wasm_worker_requests() -> usize {
     guard(0, worker::request_count)
 }
 
-/// A response whose body may change goes out without a length. APISIX says through a variable whether its body filter will call
-/// the plugin at all.
-fn clear_content_length(request: &Request) {
-    if request.response_length().is_none() || request.response_has_no_body() {
-        return;
-    }
+/// Whether the body filter will call the plugin: a response whose body may change goes out without a length. APISIX says through a variable
+/// that it will not. nginx has that in all requests of a configuration, where it may be empty, or in none: then it is asked for once.
+fn asks_for_body(request: &Request, asks: &Cell<bool>) -> bool {
     let mut asked = Vec::new();
-    let asks = request.property(b"wasm_process_resp_body", &mut asked);
-    if !asks || !asked.is_empty() {
-        // Where it cannot be removed there was none.
-        let _ = request.remove_header(HeaderMap::Response, b"content-length");
+    if asks.get() && !request.var(b"wasm_process_resp_body", &mut asked) {
+        asks.set(false);
     }
+    !asks.get() || !asked.is_empty()
 }
 
 /// Finds the stream, runs `callback` and writes down what is left to do.
@@ -298,7 +294,7 @@ unsafe fn run(
     callback: impl FnOnce(&Request, &Stream, &mut Vec<u8>) -> Result<BodyOutcome, Error>,
 ) -> c_int {
     // SAFETY: the caller says that it is a context.
-    let ProxyWasmContext { context, flags } = unsafe { &*context };
+    let ProxyWasmContext { context, flags, .. } = unsafe { &*context };
     if flags & FLAG_ACTS_AT_END != 0 {
         background::keep();
     }

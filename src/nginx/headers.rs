@@ -1,12 +1,25 @@
 //! A list of headers.
 
-use std::ops::Range;
-
 /// Headers in one buffer; names are lower case.
 #[derive(Debug, Default)]
 pub struct HeaderList {
     bytes: Vec<u8>,
-    entries: Vec<(Range<usize>, Range<usize>)>,
+    entries: Vec<Entry>,
+}
+
+/// Where a name begins, where its value does, and where that ends.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: usize,
+    value: usize,
+    end: usize,
+}
+
+impl Entry {
+    fn has_name(self, bytes: &[u8], name: &[u8]) -> bool {
+        self.value - self.name == name.len()
+            && bytes[self.name..self.value].eq_ignore_ascii_case(name)
+    }
 }
 
 impl HeaderList {
@@ -25,37 +38,45 @@ impl HeaderList {
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.bytes[start..].make_ascii_lowercase();
-        let middle = self.bytes.len();
+        let entry = Entry {
+            name: start,
+            value: start + name.len(),
+            end: start + name.len() + value.len(),
+        };
+        self.bytes.reserve(name.len() + value.len());
+        self.bytes
+            .extend(name.iter().map(|byte| byte.to_ascii_lowercase()));
         self.bytes.extend_from_slice(value);
-        self.entries.push((start..middle, middle..self.bytes.len()));
+        self.entries.push(entry);
     }
 
     /// Removes all headers of a name. Their bytes stay until [`HeaderList::clear`].
     pub fn remove(&mut self, name: &[u8]) {
         let bytes = &self.bytes;
-        self.entries
-            .retain(|(n, _)| !bytes[n.clone()].eq_ignore_ascii_case(name));
+        self.entries.retain(|entry| !entry.has_name(bytes, name));
     }
 
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let mut entries = self.entries.iter();
+        let found = entries.find(|entry| entry.has_name(&self.bytes, name))?;
+        Some(&self.bytes[found.value..found.end])
     }
 
     /// How many values a header has.
     pub fn count(&self, name: &[u8]) -> usize {
-        self.iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+        let entries = self.entries.iter();
+        entries
+            .filter(|entry| entry.has_name(&self.bytes, name))
             .count()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.entries
-            .iter()
-            .map(|(n, v)| (&self.bytes[n.clone()], &self.bytes[v.clone()]))
+        self.entries.iter().map(|entry| {
+            (
+                &self.bytes[entry.name..entry.value],
+                &self.bytes[entry.value..entry.end],
+            )
+        })
     }
 
     pub fn len(&self) -> usize {

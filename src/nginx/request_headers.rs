@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+use super::raw::Framing;
 use super::request::{NewPath, Request};
 use super::uri::{self, PathChange};
 use crate::abi::host::{HeaderError, Outline, is_header_name, is_header_value};
@@ -86,27 +87,19 @@ impl Request {
                 end_of_stream: true,
             };
         }
-        let mut count = Pseudo::ALL.len();
-        let mut encoded = false;
-        let mut length = None;
-        self.each_request_header(|name, value| {
-            count += 1;
-            match name {
-                b"transfer-encoding" => encoded = true,
-                b"content-length" => {
-                    length.get_or_insert_with(|| value.iter().all(|&b| b == b'0'));
-                }
-                _ => {}
-            }
-            true
-        });
-        let end_of_stream = !encoded
-            && length.unwrap_or_else(|| {
+        let mut scratch = self.scratch.take();
+        let (count, framing) = self.raw.request_framing(&mut scratch);
+        self.scratch.set(scratch);
+        let end_of_stream = match framing {
+            Framing::Empty => true,
+            Framing::Length | Framing::Encoded => false,
+            Framing::None => {
                 self.is_method(&["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"])
                     || !self.needs_no_length()
-            });
+            }
+        };
         Outline {
-            count,
+            count: Pseudo::ALL.len() + count,
             end_of_stream,
         }
     }

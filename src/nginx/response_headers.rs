@@ -24,6 +24,13 @@ fn is_without_body(status: u32) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
+/// What a response's `content-length` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Zero,
+    Other,
+}
+
 fn is_status(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(STATUS)
 }
@@ -65,20 +72,37 @@ impl Request {
     fn is_without_body(&self, status: Option<u32>) -> bool {
         status.is_some_and(is_without_body)
             || self.is_method(&["HEAD"])
-            || self.response_length().is_some_and(|length| length == 0)
+            || self.response_length() == Some(Length::Zero)
     }
 
-    /// The length that nginx will say that the body has.
-    pub fn response_length(&self) -> Option<u64> {
-        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
+    /// What nginx will say of the body's length, if anything.
+    fn response_length(&self) -> Option<Length> {
+        let length = |value: &[u8]| match value {
+            b"0" => Length::Zero,
+            _ => Length::Other,
+        };
         // A list that was told has it.
-        let told = self.with_response(|list| list.get(CONTENT_LENGTH).and_then(number));
+        let told = self.with_response(|list| list.get(CONTENT_LENGTH).map(length));
         told.unwrap_or_else(|| {
-            let mut length = None;
+            let mut found = None;
             self.raw
-                .response_header(CONTENT_LENGTH, &mut |value| length = number(value));
-            length
+                .response_header(CONTENT_LENGTH, &mut |value| found = Some(length(value)));
+            found
         })
+    }
+
+    /// Has the response go out without a length if there is one and a body, and `may` says so.
+    pub fn clear_response_length(&self, may: impl FnOnce() -> bool) {
+        if self.response_length() == Some(Length::Other)
+            && self.response_headers_open()
+            && !self.raw.status().is_some_and(is_without_body)
+            && !self.is_method(&["HEAD"])
+            && may()
+        {
+            // Where it cannot be removed there was none.
+            let _ = self.raw.set_response_header(CONTENT_LENGTH, None, true);
+            self.with_response(|list| list.remove(CONTENT_LENGTH));
+        }
     }
 
     pub(super) fn response_header(&self, name: &[u8], value: &mut Vec<u8>) -> bool {

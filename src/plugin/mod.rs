@@ -278,7 +278,7 @@ impl Plugin {
     /// No callback follows for now. Gives the VM up if it has grown larger than it should and has nothing to do: the next callback has a new
     /// one.
     fn rest(self: &Rc<Self>, vm: &Vm) {
-        self.host.note(Event::Idle);
+        vm.tell_short();
         if !self
             .limits
             .renew

@@ -9,7 +9,7 @@ use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
 use crate::abi::calls::Calls;
 use crate::abi::contexts::{ContextKind, StreamContext};
-use crate::abi::host::{Event, Host};
+use crate::abi::host::{Event, Host, SHORT};
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Phase, PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
@@ -35,6 +35,9 @@ pub struct Vm {
     /// There was no room for the context of the last request.
     crowded: Cell<bool>,
     serial: u32,
+    host: Rc<dyn Host>,
+    /// Callbacks that the host is yet to be told of: how many, and nanoseconds in all.
+    short: Cell<(u64, u64)>,
 }
 
 impl Vm {
@@ -53,7 +56,7 @@ impl Vm {
         let serial = background::next_serial();
         let state = VmState::new(Rc::clone(&plugin), Rc::clone(&host), serial);
         let mut instance = template.instantiate(state, limits.vm).map_err(|trap| {
-            let reporter = VmState::new(plugin, host, serial);
+            let reporter = VmState::new(plugin, Rc::clone(&host), serial);
             report(&reporter, "the start function", &trap)
         })?;
         let callbacks = Callbacks::find(&mut *instance);
@@ -86,6 +89,8 @@ impl Vm {
             ends: Cell::new(false),
             crowded: Cell::new(false),
             serial,
+            host,
+            short: Cell::new((0, 0)),
         });
         background::add_vm(serial, &vm);
         Ok(vm)
@@ -187,7 +192,7 @@ impl Vm {
             });
         }
         self.least.set(self.memory.get());
-        self.with_state(|state| state.host.note(Event::Idle))?;
+        self.tell_short();
         Ok(id)
     }
 
@@ -219,6 +224,14 @@ impl Vm {
         })
     }
 
+    /// Tells the host of the short callbacks that have run.
+    pub fn tell_short(&self) {
+        let (count, nanoseconds) = self.short.take();
+        if count > 0 {
+            self.host.note(Event::Callbacks { count, nanoseconds });
+        }
+    }
+
     /// Runs a callback with `context` as the effective context. `None` where the plugin does not export it.
     pub fn run(
         &self,
@@ -246,7 +259,13 @@ impl Vm {
         let result = abi::call(&mut **instance, func, args);
         let (memory, state) = instance.split();
         let host = &*state.host;
-        host.note(Event::Callback(host.since(begun)));
+        let took = host.since(begun);
+        if took <= SHORT {
+            let (count, sum) = self.short.get();
+            self.short.set((count + 1, sum + took));
+        } else {
+            host.note(Event::Callback(took));
+        }
         let memory = memory.len() as i64;
         let grown = memory - self.memory.replace(memory);
         if grown != 0 {
@@ -261,8 +280,8 @@ impl Vm {
             self.poison(state);
             error
         })?;
-        for asked in state.asked.drain(..) {
-            background::ask(asked);
+        if !state.asked.is_empty() {
+            state.asked.drain(..).for_each(background::ask);
         }
         if std::mem::take(&mut state.done_called) && !self.ends.replace(true) {
             drop(instance);
@@ -291,6 +310,9 @@ impl Drop for Vm {
     fn drop(&mut self) {
         background::remove_vm(self.serial);
         let is_own = self.is_own();
+        if is_own {
+            self.tell_short();
+        }
         let state = self.instance.get_mut().state();
         if is_own {
             state.host.note(Event::Instances {

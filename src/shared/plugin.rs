@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::metrics::{self, HostMetric, Owner, Record, TIME_BOUNDS};
 use super::region::Region;
 use super::workers::Worker;
-use crate::abi::host::{Event, MetricError};
+use crate::abi::host::{Event, MetricError, SHORT};
 use crate::abi::types::MetricType;
 
 /// The gauges that each process adds to.
@@ -18,16 +18,13 @@ const GAUGES: [HostMetric; 4] = [
     HostMetric::BackedOff,
 ];
 
-/// So many short callbacks are told of at once, at the latest.
-const MOST_SHORT: u64 = 64;
+const _: () = assert!(SHORT as f64 <= TIME_BOUNDS[0]);
 
 /// What can be counted of one plugin. Without room for it, nothing is.
 pub struct PluginMetrics {
     region: Arc<Region>,
     owner: Option<Owner>,
     records: [Option<Record>; HostMetric::ALL.len()],
-    /// Callbacks that took no longer than the first of [`TIME_BOUNDS`], not told of yet: how many, and nanoseconds in all.
-    short: Cell<(u64, u64)>,
     /// Of the process that they were found in.
     parts: Cell<Option<(Worker, [Option<Record>; GAUGES.len()])>>,
 }
@@ -43,7 +40,6 @@ impl PluginMetrics {
             region,
             owner,
             records,
-            short: Cell::new((0, 0)),
             parts: Cell::new(None),
         }
     }
@@ -73,19 +69,16 @@ impl PluginMetrics {
     pub fn note(&self, event: Event) {
         match event {
             Event::Request => self.count(HostMetric::Requests),
-            Event::Callback(time) if time <= TIME_BOUNDS[0] as u64 => {
-                let (count, sum) = self.short.get();
-                self.short.set((count + 1, sum + time));
-                if count >= MOST_SHORT {
-                    self.tell_short();
-                }
-            }
             Event::Callback(time) => {
                 if let Some(record) = self.records[HostMetric::CallbackTime as usize] {
                     self.region.sample(record, &TIME_BOUNDS, time);
                 }
             }
-            Event::Idle => self.tell_short(),
+            Event::Callbacks { count, nanoseconds } => {
+                if let Some(record) = self.records[HostMetric::CallbackTime as usize] {
+                    self.region.samples(record, 0, count, nanoseconds);
+                }
+            }
             Event::Trap => self.count(HostMetric::Traps),
             Event::Deadline => self.count(HostMetric::Deadlines),
             Event::Restart => self.count(HostMetric::Restarts),
@@ -103,15 +96,6 @@ impl PluginMetrics {
                 self.add([-1, 0, 0, 0]);
             }
             Event::Instances { count, memory } => self.add([0, count, memory, 0]),
-        }
-    }
-
-    fn tell_short(&self) {
-        let (count, sum) = self.short.take();
-        if count > 0
-            && let Some(record) = self.records[HostMetric::CallbackTime as usize]
-        {
-            self.region.samples(record, 0, count, sum);
         }
     }
 
@@ -145,11 +129,5 @@ impl PluginMetrics {
                 parts
             }
         }
-    }
-}
-
-impl Drop for PluginMetrics {
-    fn drop(&mut self) {
-        self.tell_short();
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use resty_proxy_wasm::abi::host::{
-    CallError, CallEvent, CallId, Event, GrpcCall, Host, HttpCall, MetricError, QueueError,
+    CallError, CallEvent, CallId, Event, GrpcCall, Host, HttpCall, MetricError, QueueError, SHORT,
     SharedDataError,
 };
 use resty_proxy_wasm::abi::types::{LogLevel, MetricType};
@@ -68,6 +68,8 @@ pub struct TestHost {
     pub refuses: Cell<Option<CallError>>,
     /// Whether it has properties, which are empty.
     pub has_properties: Cell<bool>,
+    /// Whether its callbacks are short, and so told of together.
+    pub has_short_callbacks: Cell<bool>,
     calls: RefCell<Vec<String>>,
     events: RefCell<Vec<String>>,
     /// The VM that the last call was from.
@@ -201,12 +203,15 @@ impl Host for TestHost {
     }
 
     fn since(&self, _then: u64) -> u64 {
-        0
+        SHORT + u64::from(!self.has_short_callbacks.get())
     }
 
     fn note(&self, event: Event) {
         self.events.borrow_mut().push(match event {
-            Event::Idle => return,
+            Event::Callbacks { count, nanoseconds } => {
+                assert_eq!(nanoseconds, count * SHORT);
+                format!("{count} callbacks")
+            }
             Event::Request => "request".into(),
             Event::Callback(_) => "callback".into(),
             Event::Trap => "trap".into(),

@@ -150,15 +150,18 @@ pub enum MetricError {
     Full,
 }
 
+/// Callbacks that take no longer, in nanoseconds, may be told of together.
+pub const SHORT: u64 = 1000;
+
 /// Something about a plugin that operators count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A request has come to the plugin.
     Request,
-    /// A callback has run, for so many nanoseconds. It may be told to others when [`Event::Idle`] comes.
+    /// A callback has run, for so many nanoseconds.
     Callback(u64),
-    /// No callback follows for now.
-    Idle,
+    /// So many callbacks have run for no more than [`SHORT`] each, and so many nanoseconds in all.
+    Callbacks { count: u64, nanoseconds: u64 },
     /// A callback, or the start of a VM, has trapped.
     Trap,
     /// It has, because it ran for too long.

@@ -13,6 +13,21 @@ const NGX_DECLINED: c_int = -5;
 /// How many values of one response header are looked at.
 pub const MOST_VALUES: usize = 64;
 
+const LENGTH: &[u8] = b"content-length";
+const ENCODING: &[u8] = b"transfer-encoding";
+const LENGTH_LEN: c_int = LENGTH.len() as c_int;
+const ENCODING_LEN: c_int = ENCODING.len() as c_int;
+
+/// What the headers of a request say of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    None,
+    /// It has no bytes.
+    Empty,
+    Length,
+    Encoded,
+}
+
 /// Room for request headers, kept to be used again.
 #[derive(Default)]
 pub struct Scratch(Vec<FfiHeader>);
@@ -53,6 +68,35 @@ impl Raw {
                 break;
             }
         }
+    }
+
+    /// How many request headers there are, and what they say of a body.
+    pub fn request_framing(&self, scratch: &mut Scratch) -> (usize, Framing) {
+        // The order of headers with names as they were sent does not matter.
+        let lowered = self.collect(&mut scratch.0, false);
+        if !lowered {
+            self.collect(&mut scratch.0, true);
+        }
+        let mut framing = Framing::None;
+        for header in &scratch.0 {
+            if !matches!(header.key.len, LENGTH_LEN | ENCODING_LEN) {
+                continue;
+            }
+            // SAFETY: `collect` has just filled this in with strings of the request's pool.
+            let (name, value) = unsafe { (text(header.key), text(header.value)) };
+            if name.eq_ignore_ascii_case(ENCODING) {
+                framing = Framing::Encoded;
+                break;
+            }
+            if name.eq_ignore_ascii_case(LENGTH) && framing == Framing::None {
+                framing = if value.iter().all(|&b| b == b'0') {
+                    Framing::Empty
+                } else {
+                    Framing::Length
+                };
+            }
+        }
+        (scratch.0.len(), framing)
     }
 
     /// Gets all request headers. False if some have no name in lower case (other modules may leave it out).

@@ -2,7 +2,7 @@
 
 use super::Vm;
 use crate::abi::calls::{Call, CallKind, Report};
-use crate::abi::host::{CallEvent, Event, Fields};
+use crate::abi::host::{CallEvent, Fields};
 use crate::abi::types::LogLevel;
 use crate::abi::vm::{Phase, VmState};
 use crate::plugin::Error;
@@ -87,8 +87,8 @@ impl Vm {
             Phase::Background,
             &[root_id, token, a, b, c],
         );
+        self.tell_short();
         self.with_state(|state| {
-            state.host.note(Event::Idle);
             state.report = None;
             state.since = None;
             if let Some(call) = &over {
