@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use resty_proxy_wasm::abi::host::{
-    HeaderError, HeaderMap, HttpStream, LocalResponse, PropertyError,
+    HeaderError, HeaderMap, HttpStream, LocalResponse, Outline, PropertyError,
 };
 use resty_proxy_wasm::abi::types::LogLevel;
 use resty_proxy_wasm::plugin::{PluginContext, Stream};
@@ -77,8 +77,11 @@ impl HttpStream for Exchange {
         }
     }
 
-    fn header_count(&self, _map: HeaderMap) -> usize {
-        self.headers.borrow().len()
+    fn outline(&self, _map: HeaderMap) -> Outline {
+        Outline {
+            count: self.headers.borrow().len(),
+            end_of_stream: false,
+        }
     }
 
     fn header(&self, _map: HeaderMap, name: &[u8], value: &mut Vec<u8>) -> bool {
@@ -131,14 +134,6 @@ impl HttpStream for Exchange {
     fn wake(&self) {}
 
     fn is_over(&self) -> bool {
-        false
-    }
-
-    fn request_has_no_body(&self) -> bool {
-        false
-    }
-
-    fn response_has_no_body(&self) -> bool {
         false
     }
 }
