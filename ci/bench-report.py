@@ -2,6 +2,7 @@
 """Puts together what ci/bench.sh has measured.
 
 bench-report.py table SECTION FILE        prints what a section has measured
+bench-report.py layers FILE               prints what `cargo bench --bench layers` has written there, as JSON
 bench-report.py all ROUNDS FOLDER FILE    writes that of all sections, and on what it was measured, to FILE
 """
 
@@ -12,7 +13,12 @@ import re
 import subprocess
 import sys
 
-SECTIONS = "rows", "calls", "shared", "loads", "memory", "rate"
+SECTIONS = "rows", "calls", "shared", "loads", "memory", "rate", "layers"
+
+NANOSECONDS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
+
+# Of these, a sample is so many.
+CALLS = 1000
 
 
 def print_rows(rows):
@@ -73,6 +79,33 @@ def print_rate(rate):
         print("{name:32}{workers:10}{requests_per_second:12.0f}{microseconds:12.2f}".format(**row))
 
 
+def print_layers(layers):
+    print(f"{'layers, without nginx':60}{'ns, median':>12}{'fastest':>12}")
+    for layer in layers:
+        print("{name:60}{median:12.1f}{fastest:12.1f}".format(**layer))
+
+
+def read_layers(name):
+    """The tree that divan prints, as a list."""
+    layers, groups = [], []
+    with open(name, encoding="utf-8") as file:
+        for line in file:
+            if not (found := re.match(r"([│ ]*)[├╰]─ (.+?)  +(.*)", line)):
+                continue
+            indent, title, columns = found.groups()
+            del groups[len(indent) // 3 :]
+            times = re.findall(r"([\d.]+) (ns|µs|ms|s)(?= )", columns)
+            if not times:
+                groups.append(title)
+                continue
+            fastest, _, median, _ = (float(number) * NANOSECONDS[unit] for number, unit in times)
+            of = CALLS if "hostcalls" in groups else 1
+            path = dict.fromkeys([*groups, title])
+            path.pop("hostcall", None)
+            layers.append({"name": ", ".join(path), "median": median / of, "fastest": fastest / of})
+    return layers
+
+
 def output(*command):
     """What a command says, or nothing where there is none."""
     try:
@@ -128,6 +161,8 @@ def main():
                 measured = json.load(file)
             print()
             globals()[f"print_{section}"](measured)
+        case ["layers", name]:
+            json.dump(read_layers(name), sys.stdout)
         case ["all", rounds, folder, name]:
             write_all(rounds, folder, name)
         case _:

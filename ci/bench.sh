@@ -8,6 +8,7 @@
 #   loading plugins: compiling them, from the cache, from memory; and making an instance
 #   resident memory of a worker without the library, and with 0, 1 and 10 plugins
 #   requests per second of 1 and 2 workers
+#   the library's layers, without nginx: benches/layers
 
 . "$(dirname "${BASH_SOURCE[0]}")/run-nginx.sh"
 
@@ -104,6 +105,12 @@ for workers in 1 2; do
 done
 ci/bench.py list "$sections/rate" >"$sections/rate.json"
 table rate
+
+say "layers"
+"${CARGO:-cargo}" bench --quiet --locked --bench layers >"$sections/layers" 2>"$sections/layers.log" ||
+    die "$(tail -n 20 "$sections/layers.log")"
+ci/bench-report.py layers "$sections/layers" >"$sections/layers.json"
+table layers
 
 ci/bench-report.py all "$rounds" "$sections" build/bench.json
 echo
