@@ -36,9 +36,9 @@ use super::{
 /// What a guest may use of the native stack, counted as [`prepare`] does: half of what the thread has, or this.
 const MAX_STACK: u64 = 4 << 20;
 
-/// It is rounded down to a multiple of this: what a process's first thread has differs by some pages each time, and code is kept for
-/// one number.
-const STACK_STEP: u64 = 256 << 10;
+/// It is rounded down to a multiple of this, as code is kept for one number: a process's first thread has what is configured, less what
+/// arguments and environment take, which differs by a page each time.
+const STACK_STEP: u64 = 128 << 10;
 
 /// What a thread has for its stack where the system does not say.
 const DEFAULT_STACK: u64 = 8 << 20;
@@ -388,7 +388,30 @@ fn stack_size() -> u32 {
         }
         size as u64
     };
-    let has = if has == 0 { DEFAULT_STACK } else { has };
-    let half = (has / 2).min(MAX_STACK);
+    guest_stack(if has == 0 { DEFAULT_STACK } else { has })
+}
+
+/// What guests may use where a thread has so much.
+fn guest_stack(has: u64) -> u32 {
+    // What is configured is a multiple of the step, most likely. By half a step less, what is a page below it is not rounded to another
+    // number.
+    let half = (has / 2).saturating_sub(STACK_STEP / 2).min(MAX_STACK);
     (half - half % STACK_STEP) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guest_stack;
+
+    #[test]
+    fn the_stack_is_one_number_whatever_the_first_page_holds() {
+        for configured in [1 << 20, 2 << 20, 8 << 20, 1 << 30] {
+            let stack = guest_stack(configured);
+            assert!(stack > 0 && u64::from(stack) <= configured / 2);
+            for pages in 0..31 {
+                assert_eq!(guest_stack(configured - pages * 4096), stack, "{pages}");
+            }
+        }
+        assert_eq!(guest_stack(4096), 0);
+    }
 }
