@@ -112,6 +112,16 @@ fn load<'a>(
             log_error(name, &format!("failed to load \"{path}\": {error}"));
             LOAD_FAILED.to_owned()
         })
+        .inspect(|_| give_back())
+}
+
+/// Gives the system back what loading has used: workers would be forked with it.
+fn give_back() {
+    // SAFETY: it touches nothing but memory that nobody has.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn parse<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Options, String> {
