@@ -106,13 +106,19 @@ impl Cache {
         };
         let module = engine.compile(bytes)?;
         let kept = match module.code() {
-            Ok(Some(code)) => turn.keep(&code, self.size),
-            Ok(None) => Ok(()),
+            Ok(Some(code)) => turn.keep(&code, self.size).map(|()| true),
+            Ok(None) => Ok(false),
             Err(error) => Err(error),
+        };
+        // What is mapped from the file is shared by all processes; what a compiler leaves is this one's, and that of all it forks.
+        let mapped = match kept {
+            Ok(true) => Kept::read(&folder, &key, self.size)
+                .and_then(|kept| engine.restore(bytes, &kept).ok()),
+            _ => None,
         };
         Ok(Obtained {
             problem: kept.err().and_then(|error| self.say(&error)),
-            ..Obtained::compiled(module)
+            ..Obtained::compiled(mapped.unwrap_or(module))
         })
     }
 
