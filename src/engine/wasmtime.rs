@@ -26,6 +26,7 @@ const NEVER: u64 = 1 << 40;
 
 /// The engine, with the settings that a host which forks needs.
 pub struct Wasmtime {
+    config: wt::Config,
     engine: wt::Engine,
 }
 
@@ -50,7 +51,7 @@ impl Wasmtime {
                 .map(|engine| engine.increment_epoch())
                 .is_some()
         });
-        Ok(Self { engine })
+        Ok(Self { config, engine })
     }
 }
 
@@ -60,8 +61,11 @@ impl<S: 'static> Engine<S> for Wasmtime {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
-        let module = wt::Module::new(&self.engine, bytes)
-            .map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
+        // An engine keeps what its compiler has allocated for the largest functions. This one is given up, with its compiler.
+        let compiled = wt::Engine::new(&self.config)
+            .and_then(|engine| engine.precompile_module(bytes))
+            .and_then(|code| kept::compiled(&self.engine, &code));
+        let module = compiled.map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
         Ok(Arc::new(Compiled::new(module)))
     }
 

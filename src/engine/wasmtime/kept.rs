@@ -1,4 +1,4 @@
-//! Code that was kept on disk. The only unsafe code of this engine: Wasmtime believes what it loads.
+//! Code that was kept, most of it on disk. The only unsafe code of this engine: Wasmtime believes what it loads.
 
 use std::hash::{Hash, Hasher};
 
@@ -27,6 +27,15 @@ pub fn module(engine: &wt::Engine, kept: &Kept) -> wt::Result<wt::Module> {
         // SAFETY: as above.
         unsafe { wt::Module::deserialize(engine, code) }
     })
+}
+
+/// The module of code that another engine of the same settings has just compiled.
+///
+/// # Errors
+/// There is no memory.
+pub fn compiled(engine: &wt::Engine, code: &[u8]) -> wt::Result<wt::Module> {
+    // SAFETY: the caller says that Wasmtime has compiled it.
+    unsafe { wt::Module::deserialize(engine, code) }
 }
 
 /// Gathers what is hashed.
