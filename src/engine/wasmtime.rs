@@ -5,10 +5,8 @@ mod limiter;
 mod neutral;
 
 use std::io;
-use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use limiter::Limiter;
@@ -25,9 +23,6 @@ use super::{
 
 /// More ticks than any clock counts.
 const NEVER: u64 = 1 << 40;
-
-/// What the first thread of a process most likely has.
-const COMPILER_STACK: usize = 8 << 20;
 
 /// The engine, with the settings that a host which forks needs.
 pub struct Wasmtime {
@@ -58,20 +53,6 @@ impl Wasmtime {
         });
         Ok(Self { config, engine })
     }
-
-    /// Compiles a module so that nothing is left of it but the code.
-    fn precompile(&self, bytes: &[u8]) -> wt::Result<Vec<u8>> {
-        // An engine keeps what its compiler has allocated for the largest functions. This one is given up, with its compiler.
-        let compile = || wt::Engine::new(&self.config)?.precompile_module(bytes);
-        // What a thread allocates is not between what others keep, and so can all be given back.
-        thread::scope(|scope| {
-            let builder = thread::Builder::new().stack_size(COMPILER_STACK);
-            match builder.spawn_scoped(scope, compile) {
-                Ok(compiler) => compiler.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                Err(_) => compile(),
-            }
-        })
-    }
 }
 
 impl<S: 'static> Engine<S> for Wasmtime {
@@ -80,9 +61,7 @@ impl<S: 'static> Engine<S> for Wasmtime {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Arc<dyn Module<S>>, Error> {
-        let compiled = self.precompile(bytes);
-        let module = compiled
-            .and_then(|code| kept::compiled(&self.engine, &code))
+        let module = kept::compile(&self.engine, &self.config, bytes)
             .map_err(|e| Error::Invalid(one_line(&format!("{e:#}"))))?;
         Ok(Arc::new(Compiled::new(module)))
     }

@@ -1,6 +1,8 @@
 //! Code that was kept, most of it on disk. The only unsafe code of this engine: Wasmtime believes what it loads.
 
 use std::hash::{Hash, Hasher};
+use std::panic::resume_unwind;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 use wasmtime as wt;
@@ -13,6 +15,9 @@ pub fn fingerprint(engine: &wt::Engine) -> Vec<u8> {
     engine.precompile_compatibility_hash().hash(&mut bytes);
     bytes.0.finalize().to_vec()
 }
+
+/// What the first thread of a process most likely has.
+const COMPILER_STACK: usize = 8 << 20;
 
 /// The module of that code. It is mapped, so that processes share it.
 ///
@@ -29,12 +34,22 @@ pub fn module(engine: &wt::Engine, kept: &Kept) -> wt::Result<wt::Module> {
     })
 }
 
-/// The module of code that another engine of the same settings has just compiled.
+/// Compiles a module for an engine with these settings, so that nothing is left of it but the code.
 ///
 /// # Errors
-/// There is no memory.
-pub fn compiled(engine: &wt::Engine, code: &[u8]) -> wt::Result<wt::Module> {
-    // SAFETY: the caller says that Wasmtime has compiled it.
+/// It is none, or there is no memory.
+pub fn compile(engine: &wt::Engine, config: &wt::Config, bytes: &[u8]) -> wt::Result<wt::Module> {
+    // An engine keeps what its compiler has allocated for the largest functions. This one is given up, with its compiler.
+    let compile = || wt::Engine::new(config)?.precompile_module(bytes);
+    // What a thread allocates is not between what others keep, and so can all be given back. It is gone before anything forks.
+    let code = thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(COMPILER_STACK);
+        match builder.spawn_scoped(scope, compile) {
+            Ok(compiler) => compiler.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => compile(),
+        }
+    })?;
+    // SAFETY: Wasmtime has just compiled it.
     unsafe { wt::Module::deserialize(engine, code) }
 }
 
