@@ -197,6 +197,8 @@ _EOC_
     my ($worker) = $server->workers;
     is($threads->($worker), '', 'a worker has no thread where no plugin has run');
     $server->get('/t');
+    # a thread names itself a little later than it is there
+    Server::wait_for(sub { $threads->($worker) ne '' });
     is($threads->($worker), 'wasm clock', 'one for the clock where one has');
     $server->get('/calls');
     is($threads->($worker), 'wasm calls wasm clock', 'one for calls where one has called');

@@ -35,7 +35,8 @@ sub limit {
     }
     is_deeply(\%count, { map {; "$_ 200" => 400, "$_ 429" => 200 } 'odd', 'even' }, 'of 600 requests of each of two clients 400 pass');
     is_deeply([sort { $a <=> $b } @{ $remaining{$_} }], [0 .. 399], "each of $_ was told another number that is left") for sort keys %remaining;
-    is(scalar keys %pids, 4, 'four workers have counted');
+    # one may be so late that the others have let 400 pass
+    cmp_ok(scalar keys %pids, '>', 1, 'more than one worker has counted');
 
     my $status = sub { ($server->get('/', 'x-client' => $_[0]))[0] };
     ok($server->reload, 'a reload');
