@@ -89,22 +89,26 @@ $wire->script('on_response_body get_buffer_status 1');
 ($text) = $wire->exchange("GET /origin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", slowly => 1 << 17, answer => sub { $megabytes });
 is(join(' ', map { "$_->{status} " . length $_->{body} } Wire::responses($text)), '200 8388608', '8 MB to a client that reads it slowly');
 
-# 100 MB through a plugin that looks at each byte; where it is interpreted, 5 MB will do.
-my $pieces = ($ENV{WASMEDGE_AOT} // '') eq 'off' ? 80 : 1600;
+# 100 MB through a plugin that looks at each byte; where it is interpreted, 5 MB will do. Of one response nginx keeps what a filter in Lua has
+# changed until the client has read it, and this one may be slower than the worker: so it is ten.
+my $requests = 10;
+my $pieces = ($ENV{WASMEDGE_AOT} // '') eq 'off' ? 8 : 160;
 $wire->chain('{ path = guests .. "c-filter.wasm", conf = "-" },');
 my $before = $wire->rss($worker);
-my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$Server::port") or die $!;
-$socket->sockopt(SO_RCVTIMEO, pack 'l!l!', 20, 0);
-print $socket "GET /through?pieces=$pieces HTTP/1.0\r\n\r\n";
 my ($read, $capitals) = (0, 0);
-my $head = '';
-while (($head .= <$socket> // last) !~ /\r\n\r\n\z/) {}
-while (my $n = read $socket, my $piece, 1 << 20) {
-    $read += $n;
-    $capitals += $piece =~ tr/X//;
+for (1 .. $requests) {
+    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$Server::port") or die $!;
+    $socket->sockopt(SO_RCVTIMEO, pack 'l!l!', 20, 0);
+    print $socket "GET /through?pieces=$pieces HTTP/1.0\r\n\r\n";
+    my $head = '';
+    while (($head .= <$socket> // last) !~ /\r\n\r\n\z/) {}
+    while (my $n = read $socket, my $piece, 1 << 20) {
+        $read += $n;
+        $capitals += $piece =~ tr/X//;
+    }
+    close $socket;
 }
-close $socket;
-is("$read $capitals", join(' ', ($pieces << 16) x 2), 'all pass, each through the plugin');
+is("$read $capitals", join(' ', ($requests * $pieces << 16) x 2), 'all pass, each through the plugin');
 my $grown = $wire->rss($worker) - $before;
 cmp_ok($grown, '<', 50, sprintf 'the worker has grown by %.1f MB', $grown);
 ok($wire->settled, 'no context stays');
