@@ -2,8 +2,7 @@
 # ci/bench-shared.sh [ROUNDS [TIMES]]: what hostcalls cost that use the store, beside wasm.shared and lua_shared_dict from Lua. First the
 # CPU time of the only worker that does anything, on 1024 keys. Then four workers are at one key, counter or queue at the same time: the
 # CPU time of each, how often they all do it, and how long the first and the last to be done have taken each time. All is done so many
-# times in a round (200,000), in interleaved rounds (7); prints medians, and
-# writes them to build/bench-shared/shared.json.
+# times in a round (200,000), in interleaved rounds (7); prints medians, and writes them to build/bench-shared/shared.json.
 
 . "$(dirname "${BASH_SOURCE[0]}")/run-nginx.sh"
 

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Runs an nginx of one's own for the scripts that source this: `start_nginx TEMPLATE NAME` sets PORT, PREFIX_DIR and WORKER, and the
-# nginx stops with the script. It is started by NGINX_RUNNER, if that is set. `start_upstream NAME` starts one that plugins call, and sets UPSTREAM and GRPC_UPSTREAM.
+# nginx stops with the script. NGINX_RUNNER starts it, if that is set; WORKERS (1), MASTER (on) and GUEST go into the template, NGINX_LIBRARY is
+# empty for an nginx without the library, and START_SECONDS is how long it may take to start (60). `start_upstream NAME` starts one that
+# plugins call, and sets UPSTREAM and GRPC_UPSTREAM.
 
 # shellcheck source=ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -71,9 +73,6 @@ connections() { curl -s "http://$UPSTREAM/connections"; }
 
 # resident KB of the worker
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$WORKER/status"; }
-
-# CPU ticks of the worker, 1/100 s
-ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$WORKER/stat"; }
 
 # load LOCATION SECONDS: how many requests were answered
 load() {

@@ -346,8 +346,8 @@ end
 
 
 -- LuaJIT compiles no further than a function of nginx's that it cannot look into, as that which gives all headers: what follows is compiled
--- as a function of its own.
-local function run_response_headers(plugin_ctx, r, headers, n)
+-- as a function of its own. The last parameter keeps the headers' strings alive.
+local function run_response_headers(plugin_ctx, r, headers, n, _)
     local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
     if rc < 0 then
         return failed(rc, "failed to run proxy_on_http_response_headers")

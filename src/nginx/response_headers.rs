@@ -70,9 +70,12 @@ impl Request {
     }
 
     fn is_without_body(&self, status: Option<u32>) -> bool {
-        status.is_some_and(is_without_body)
-            || self.is_method(&["HEAD"])
-            || self.response_length() == Some(Length::Zero)
+        self.sends_no_body(status) || self.response_length() == Some(Length::Zero)
+    }
+
+    /// Whether nginx sends no body, whatever its length.
+    fn sends_no_body(&self, status: Option<u32>) -> bool {
+        status.is_some_and(is_without_body) || self.is_method(&["HEAD"])
     }
 
     /// What nginx will say of the body's length, if anything.
@@ -95,8 +98,7 @@ impl Request {
     pub fn clear_response_length(&self, may: impl FnOnce() -> bool) {
         if self.response_length() == Some(Length::Other)
             && self.response_headers_open()
-            && !self.raw.status().is_some_and(is_without_body)
-            && !self.is_method(&["HEAD"])
+            && !self.sends_no_body(self.raw.status())
             && may()
         {
             // Where it cannot be removed there was none.

@@ -289,7 +289,7 @@ _M.rewrite = _M.access
 
 
 -- See run_response_headers() in resty.proxy-wasm.
-local function run_response_headers(self, r, headers, n)
+local function run_response_headers(self, r, headers, n, _)
     for i = self.n, 1, -1 do
         local plugin = self[i]
         local rc = lib.proxy_wasm_stream_response_headers(plugin.context, r, headers, n, outcome)
@@ -304,7 +304,7 @@ local function run_response_headers(self, r, headers, n)
 
             if self.reads_headers then
                 -- how far it came is not known
-                headers, n = response_headers.collect()
+                headers, n, _ = response_headers.collect()
             end
 
         elseif rc ~= 0 then

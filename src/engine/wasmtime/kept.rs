@@ -9,15 +9,15 @@ use wasmtime as wt;
 
 use crate::engine::cache::Kept;
 
+/// What the first thread of a process most likely has.
+const COMPILER_STACK: usize = 8 << 20;
+
 /// What the code depends on beside the module: Wasmtime's version, its settings and the processor's features.
 pub fn fingerprint(engine: &wt::Engine) -> Vec<u8> {
     let mut bytes = Bytes(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut bytes);
     bytes.0.finalize().to_vec()
 }
-
-/// What the first thread of a process most likely has.
-const COMPILER_STACK: usize = 8 << 20;
 
 /// The module of that code. It is mapped, so that processes share it.
 ///

@@ -72,11 +72,8 @@ impl Raw {
 
     /// How many request headers there are, and what they say of a body.
     pub fn request_framing(&self, scratch: &mut Scratch) -> (usize, Framing) {
-        // The order of headers with names as they were sent does not matter.
-        let lowered = self.collect(&mut scratch.0, false);
-        if !lowered {
-            self.collect(&mut scratch.0, true);
-        }
+        // All have a name as it was sent.
+        self.collect(&mut scratch.0, true);
         let mut framing = Framing::None;
         for header in &scratch.0 {
             if !matches!(header.key.len, LENGTH_LEN | ENCODING_LEN) {
