@@ -683,7 +683,7 @@ fn memory_is_counted_as_it_grows() {
     assert_eq!(host.take_events(), "callback");
     let trapped = stream.on_request_body(None, true, &mut Vec::new());
     assert!(trapped.is_err());
-    assert_eq!(host.take_events(), "callback +0:65536 trap");
+    assert_eq!(host.take_events(), "callback trap +0:65536");
     drop((stream, context, plugin));
     assert_eq!(host.take_events(), format!("-1:-{}", 7 << 16));
 }

@@ -173,8 +173,8 @@ impl Host for Worker {
         shared::clock::now()
     }
 
-    fn since(&self, then: u64) -> u64 {
-        shared::clock::since(then)
+    fn between(&self, then: u64, now: u64) -> u64 {
+        shared::clock::between(then, now)
     }
 
     fn note(&self, event: Event) {

@@ -193,7 +193,7 @@ impl Host for AnyHost {
         0
     }
 
-    fn since(&self, _then: u64) -> u64 {
+    fn between(&self, _then: u64, _now: u64) -> u64 {
         0
     }
 

@@ -1,6 +1,6 @@
 //! Plugin contexts and the contexts of requests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::body::Body;
@@ -37,7 +37,7 @@ pub struct StreamContext {
     pub request_body: Body,
     pub response_body: Body,
     /// Properties that the proxy does not know and the plugin set, by path.
-    pub properties: HashMap<Vec<u8>, Vec<u8>>,
+    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What it may still change of headers and variables.
     pub changes: Changes,
     /// The plugin has asked for the paused request, or response, to go on.
@@ -59,7 +59,7 @@ impl StreamContext {
             stream,
             request_body: Body::default(),
             response_body: Body::default(),
-            properties: HashMap::new(),
+            properties: BTreeMap::new(),
             changes: Changes::default(),
             continue_request: false,
             continue_response: false,
@@ -80,7 +80,7 @@ impl StreamContext {
 /// A context of either kind.
 pub enum ContextKind {
     Root(RootContext),
-    Stream(Box<StreamContext>),
+    Stream(StreamContext),
 }
 
 /// A context and how far its end has come.
@@ -247,7 +247,7 @@ impl Contexts {
             .iter()
             .flatten()
             .filter_map(|context| match &context.kind {
-                ContextKind::Stream(stream) => Some(&**stream),
+                ContextKind::Stream(stream) => Some(stream),
                 ContextKind::Root(_) => None,
             })
     }
@@ -287,7 +287,7 @@ mod tests {
 
     fn stream() -> ContextKind {
         let context = StreamContext::new(1, FakeGuest::new().stream);
-        ContextKind::Stream(Box::new(context))
+        ContextKind::Stream(context)
     }
 
     #[test]
@@ -323,10 +323,9 @@ mod tests {
     #[test]
     fn a_streams_id_is_used_again_by_its_plugin_context() {
         let of = |root_id| match stream() {
-            ContextKind::Stream(context) => ContextKind::Stream(Box::new(StreamContext {
-                root_id,
-                ..*context
-            })),
+            ContextKind::Stream(context) => {
+                ContextKind::Stream(StreamContext { root_id, ..context })
+            }
             root @ ContextKind::Root(_) => root,
         };
         let mut contexts = Contexts::default();

@@ -102,8 +102,8 @@ impl Host for WorkerHost {
         clock::now()
     }
 
-    fn since(&self, then: u64) -> u64 {
-        clock::since(then)
+    fn between(&self, then: u64, now: u64) -> u64 {
+        clock::between(then, now)
     }
 
     fn note(&self, event: Event) {

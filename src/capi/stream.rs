@@ -2,13 +2,12 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
-use std::rc::Rc;
 
 use super::background;
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
 use super::context::ProxyWasmContext;
 use super::plugin::{FLAG_ACTS_AT_END, FLAG_RESPONSE_BODY, FLAG_SETS_BODY};
-use super::worker::{self, Found, GivenOut};
+use super::worker::{self, GivenOut};
 use crate::nginx::{Phase, Request, Semaphore};
 use crate::plugin::{BodyOutcome, Error, Stream};
 
@@ -301,17 +300,25 @@ unsafe fn run(
     // SAFETY: the caller says that it is writable.
     let outcome = unsafe { &mut *outcome };
     outcome.body = ProxyWasmStr::EMPTY;
-    // SAFETY: the caller says that the request has not ended.
-    let (request, stream) = match unsafe { worker::stream(r, context, phase) } {
-        Ok(Found::Stream(request, stream)) => (request, stream),
-        Ok(Found::Bypassed) => return 0,
-        Ok(Found::NoRequest) => return NO_REQUEST,
-        Err(_) => return -1,
-    };
-    worker::with_given_out(|out| {
+    worker::with(|worker| {
+        // SAFETY: the caller says that the request has not ended.
+        let entry = match unsafe { worker.entry(r) } {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return NO_REQUEST,
+            Err(_) => return -1,
+        };
+        if entry.is_bypassed() {
+            return 0;
+        }
+        let request = entry.request();
+        request.set_phase(phase);
+        let Ok(stream) = entry.stream(context) else {
+            return -1;
+        };
+        let out = &mut *worker.given_out.borrow_mut();
         out.body.clear();
-        match callback(&request, &stream, &mut out.body) {
-            Ok(body) => describe(&request, &stream, body, out, outcome),
+        match callback(request, &stream, &mut out.body) {
+            Ok(body) => describe(request, &stream, body, out, outcome),
             Err(_) => {
                 if !out.body.is_empty() {
                     outcome.body = ProxyWasmStr::new(&out.body);
@@ -323,7 +330,7 @@ unsafe fn run(
 }
 
 fn describe(
-    request: &Rc<Request>,
+    request: &Request,
     stream: &Stream,
     body: BodyOutcome,
     out: &mut GivenOut,

@@ -1,6 +1,6 @@
 //! What a worker knows while it runs: its requests, and buffers that strings given out live in.
 
-use std::cell::RefCell;
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -16,19 +16,18 @@ use crate::nginx::{self, PathChange, Phase, Request, Semaphore};
 use crate::plugin::{Error, PluginContext, Stream};
 
 /// One request and the plugins that look at it.
-struct Entry {
+pub struct Entry {
     request: Rc<Request>,
-    streams: Vec<Begun>,
+    begun: RefCell<Vec<Begun>>,
     /// No plugin is to see more of it.
-    bypassed: bool,
+    bypassed: Cell<bool>,
     /// A local response took the place of one whose headers were about to be sent.
-    body: LocalBody,
+    body: RefCell<LocalBody>,
 }
 
 /// A plugin that was to look at a request.
-#[derive(Clone)]
 enum Begun {
-    Stream(Rc<Stream>),
+    Stream(Stream),
     /// It could not begin, and sees no more of the request.
     Failed(Rc<PluginContext>),
 }
@@ -53,17 +52,7 @@ enum LocalBody {
     Sent,
 }
 
-/// What a request has to run a callback on.
-pub enum Found {
-    Stream(Rc<Request>, Rc<Stream>),
-    /// The request goes on without plugins.
-    Bypassed,
-    /// `r` is none that a client made: lua-nginx-module runs timers on requests of its own.
-    NoRequest,
-}
-
 /// What the last call into the library gave out.
-#[derive(Default)]
 pub struct GivenOut {
     pub body: Vec<u8>,
     pub local: LocalResponse,
@@ -72,15 +61,94 @@ pub struct GivenOut {
     pub text: String,
 }
 
-#[derive(Default)]
-struct Worker {
-    requests: HashMap<usize, Entry, FxBuildHasher>,
+/// What a worker knows while it runs.
+pub struct Worker {
+    requests: RefCell<HashMap<usize, Rc<Entry>, FxBuildHasher>>,
     /// Requests that have ended, whose room others use again.
-    spare: Vec<Entry>,
+    spare: RefCell<Vec<Rc<Entry>>>,
+    /// Behind strings given out. Nothing that runs while this is borrowed may call into the library again.
+    pub given_out: RefCell<GivenOut>,
+    left: RefCell<Vec<Semaphore>>,
 }
 
 /// How many are kept.
 const MOST_SPARE: usize = 64;
+
+thread_local! {
+    /// A worker that is told to be quick exits with requests, when nginx has freed what they are woken with: they are not dropped.
+    static WORKER: ManuallyDrop<Worker> = const { ManuallyDrop::new(Worker::new()) };
+}
+
+/// Works with what this thread knows.
+pub fn with<R>(work: impl FnOnce(&Worker) -> R) -> R {
+    WORKER.with(|worker| work(worker))
+}
+
+/// Works with the buffers that strings given out live in.
+pub fn with_given_out<R>(work: impl FnOnce(&mut GivenOut) -> R) -> R {
+    with(|worker| work(&mut worker.given_out.borrow_mut()))
+}
+
+/// How many requests have a stream context.
+pub fn request_count() -> usize {
+    with(|worker| worker.requests.borrow().len())
+}
+
+impl Worker {
+    const fn new() -> Self {
+        Self {
+            requests: RefCell::new(HashMap::with_hasher(FxBuildHasher)),
+            spare: RefCell::new(Vec::new()),
+            given_out: RefCell::new(GivenOut {
+                body: Vec::new(),
+                local: LocalResponse {
+                    status: 0,
+                    details: Vec::new(),
+                    body: Vec::new(),
+                    headers: Vec::new(),
+                    grpc_status: -1,
+                },
+                path: None,
+                headers: Vec::new(),
+                text: String::new(),
+            }),
+            left: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// What is known of the request `r`. `None` where no client made it: lua-nginx-module runs timers on requests of its own.
+    ///
+    /// # Errors
+    /// nginx had no memory.
+    ///
+    /// # Safety
+    /// `r` is a request that has not ended.
+    pub unsafe fn entry(&self, r: *mut c_void) -> Result<Option<Rc<Entry>>, Error> {
+        let known = self.requests.borrow().get(&(r as usize)).map(Rc::clone);
+        if known.is_some() {
+            return Ok(known);
+        }
+        // SAFETY: the caller says that the request has not ended.
+        if !unsafe { nginx::is_request(r) } {
+            return Ok(None);
+        }
+        clock::start();
+        // SAFETY: as above; `ended` takes no more of it than its address.
+        if !unsafe { nginx::on_request_end(r, ended, r) } {
+            return Err(Error::OutOfMemory);
+        }
+        let spare = self.spare.borrow_mut().pop();
+        // SAFETY: as above, and `ended` will be called.
+        let entry = unsafe {
+            spare
+                .and_then(|entry| Entry::renewed(entry, r))
+                .unwrap_or_else(|| Rc::new(Entry::new(r)))
+        };
+        let mut requests = self.requests.borrow_mut();
+        requests.insert(r as usize, Rc::clone(&entry));
+        Ok(Some(entry))
+    }
+}
 
 impl Entry {
     /// # Safety
@@ -89,9 +157,9 @@ impl Entry {
         Self {
             // SAFETY: `ended` detaches it in time.
             request: Rc::new(unsafe { Request::new(r) }),
-            streams: Vec::new(),
-            bypassed: false,
-            body: LocalBody::None,
+            begun: RefCell::default(),
+            bypassed: Cell::new(false),
+            body: RefCell::new(LocalBody::None),
         }
     }
 
@@ -99,121 +167,54 @@ impl Entry {
     ///
     /// # Safety
     /// As [`Entry::new`].
-    unsafe fn renewed(mut self, r: *mut c_void) -> Option<Self> {
+    unsafe fn renewed(mut this: Rc<Self>, r: *mut c_void) -> Option<Rc<Self>> {
+        let entry = Rc::get_mut(&mut this)?;
         // SAFETY: `ended` detaches it in time.
-        unsafe { Rc::get_mut(&mut self.request)?.renew(r) };
-        self.bypassed = false;
-        self.body = LocalBody::None;
-        Some(self)
+        unsafe { Rc::get_mut(&mut entry.request)?.renew(r) };
+        entry.bypassed.set(false);
+        Some(this)
     }
-}
 
-thread_local! {
-    /// A worker that is told to be quick exits with requests, when nginx has freed what they are woken with: they are not dropped.
-    static WORKER: RefCell<ManuallyDrop<Worker>> = RefCell::default();
-    static GIVEN_OUT: RefCell<GivenOut> = RefCell::default();
-    static LEFT: RefCell<Vec<Semaphore>> = const { RefCell::new(Vec::new()) };
-}
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
 
-/// Works with the buffers that strings given out live in. Nothing that runs inside may call into the library again.
-pub fn with_given_out<R>(work: impl FnOnce(&mut GivenOut) -> R) -> R {
-    GIVEN_OUT.with_borrow_mut(work)
-}
+    /// No plugin is to see more of it.
+    pub fn is_bypassed(&self) -> bool {
+        self.bypassed.get()
+    }
 
-/// How many requests have a stream context.
-pub fn request_count() -> usize {
-    WORKER.with_borrow(|worker| worker.requests.len())
-}
-
-/// The request `r` and the stream of `context` in it, made where they are not there yet.
-///
-/// # Errors
-/// A callback failed, or nginx had no memory.
-///
-/// # Safety
-/// `r` is a request that has not ended.
-pub unsafe fn stream(
-    r: *mut c_void,
-    context: &Rc<PluginContext>,
-    phase: Phase,
-) -> Result<Found, Error> {
-    let found = WORKER.with_borrow(|worker| {
-        worker.requests.get(&(r as usize)).map(|entry| {
-            let begun = entry
-                .streams
-                .iter()
-                .find(|begun| Rc::ptr_eq(begun.context(), context));
-            (Rc::clone(&entry.request), begun.cloned(), entry.bypassed)
-        })
-    });
-    match found {
-        Some((_, _, true)) => Ok(Found::Bypassed),
-        Some((_, Some(Begun::Failed(_)), false)) => Err(Error::Poisoned),
-        Some((request, Some(Begun::Stream(stream)), false)) => {
-            request.set_phase(phase);
-            Ok(Found::Stream(request, stream))
-        }
-        Some((request, None, false)) => {
-            let (begun, found) = begin_stream(request, context, phase);
-            with_entry(r, |entry| entry.streams.push(begun));
-            found
-        }
-        None => {
-            // SAFETY: the caller says that the request has not ended.
-            let Some(mut entry) = (unsafe { begin(r) })? else {
-                return Ok(Found::NoRequest);
+    /// The stream of `context` in it, made where it is not there yet.
+    ///
+    /// # Errors
+    /// A callback failed, now or when the stream was to begin.
+    pub fn stream(&self, context: &Rc<PluginContext>) -> Result<Ref<'_, Stream>, Error> {
+        let mut begun = self.begun.borrow();
+        let is_its = |begun: &Begun| Rc::ptr_eq(begun.context(), context);
+        let position = begun.iter().position(is_its);
+        if position.is_none() {
+            drop(begun);
+            let http: Rc<dyn HttpStream> = Rc::clone(&self.request) as _;
+            let new = match Stream::new(Rc::clone(context), http) {
+                Ok(stream) => Begun::Stream(stream),
+                // The cause has been logged.
+                Err(_) => Begun::Failed(Rc::clone(context)),
             };
-            let (begun, found) = begin_stream(Rc::clone(&entry.request), context, phase);
-            entry.streams.push(begun);
-            WORKER.with_borrow_mut(|worker| worker.requests.insert(r as usize, entry));
-            found
+            self.begun.borrow_mut().push(new);
+            begun = self.begun.borrow();
         }
+        let position = position.unwrap_or(begun.len() - 1);
+        Ref::filter_map(begun, |begun| match &begun[position] {
+            Begun::Stream(stream) => Some(stream),
+            Begun::Failed(_) => None,
+        })
+        .map_err(|_| Error::Poisoned)
     }
-}
-
-/// Makes the stream of `context` in a request.
-fn begin_stream(
-    request: Rc<Request>,
-    context: &Rc<PluginContext>,
-    phase: Phase,
-) -> (Begun, Result<Found, Error>) {
-    request.set_phase(phase);
-    let http: Rc<dyn HttpStream> = Rc::clone(&request) as _;
-    match Stream::new(Rc::clone(context), http).map(Rc::new) {
-        Ok(stream) => {
-            let begun = Begun::Stream(Rc::clone(&stream));
-            (begun, Ok(Found::Stream(request, stream)))
-        }
-        Err(error) => (Begun::Failed(Rc::clone(context)), Err(error)),
-    }
-}
-
-/// Begins to know of the request `r`. `None` where no client made it.
-///
-/// # Safety
-/// `r` is a request that has not ended.
-unsafe fn begin(r: *mut c_void) -> Result<Option<Entry>, Error> {
-    // SAFETY: the caller says that the request has not ended.
-    if !unsafe { nginx::is_request(r) } {
-        return Ok(None);
-    }
-    clock::start();
-    // SAFETY: as above; `ended` takes no more of it than its address.
-    if !unsafe { nginx::on_request_end(r, ended, r) } {
-        return Err(Error::OutOfMemory);
-    }
-    let spare = WORKER.with_borrow_mut(|worker| worker.spare.pop());
-    // SAFETY: as above, and `ended` will be called.
-    Ok(Some(unsafe {
-        spare
-            .and_then(|entry| entry.renewed(r))
-            .unwrap_or_else(|| Entry::new(r))
-    }))
 }
 
 /// No plugin is to see more of the request `r`, but for its end.
 pub fn bypass(r: *mut c_void) {
-    with_entry(r, |entry| entry.bypassed = true);
+    with_entry(r, |entry| entry.bypassed.set(true));
 }
 
 /// Keeps the body of a local response for our own body filter, and no plugin sees more of the request. False where there is no such
@@ -223,11 +224,11 @@ pub fn keep_body(r: *mut c_void, body: &[u8]) -> bool {
         return false;
     }
     with_entry(r, |entry| {
-        if let LocalBody::None = entry.body {
+        let before = entry.body.replace(LocalBody::Kept(body.to_vec()));
+        if let LocalBody::None = before {
             nginx::body_filter::count_replacing(true);
         }
-        entry.body = LocalBody::Kept(body.to_vec());
-        entry.bypassed = true;
+        entry.bypassed.set(true);
     });
     true
 }
@@ -235,11 +236,11 @@ pub fn keep_body(r: *mut c_void, body: &[u8]) -> bool {
 /// Whether the body of a local response to the request `r` has still to be sent by Lua.
 pub fn set_owes_body(r: *mut c_void, owes: bool) {
     with_entry(r, |entry| {
-        entry.body = if owes {
+        entry.body.replace(if owes {
             LocalBody::Owed
         } else {
             LocalBody::None
-        };
+        });
     });
 }
 
@@ -247,11 +248,11 @@ pub fn set_owes_body(r: *mut c_void, owes: bool) {
 pub fn replacement(r: *mut c_void) -> Replacement {
     let mut answer = Replacement::None;
     with_entry(r, |entry| {
-        answer = match std::mem::replace(&mut entry.body, LocalBody::Sent) {
+        answer = match entry.body.replace(LocalBody::Sent) {
             LocalBody::Kept(body) => Replacement::Now(body),
             LocalBody::Sent => Replacement::Done,
             other => {
-                entry.body = other;
+                entry.body.replace(other);
                 Replacement::None
             }
         };
@@ -261,12 +262,12 @@ pub fn replacement(r: *mut c_void) -> Replacement {
 
 /// Works on the request `r`, if a plugin has looked at it.
 pub fn with_request(r: *mut c_void, work: impl FnOnce(&Request)) {
-    with_entry(r, |entry| work(&entry.request));
+    with_entry(r, |entry| work(entry.request()));
 }
 
-fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
-    WORKER.with_borrow_mut(|worker| {
-        if let Some(entry) = worker.requests.get_mut(&(r as usize)) {
+fn with_entry(r: *mut c_void, work: impl FnOnce(&Entry)) {
+    with(|worker| {
+        if let Some(entry) = worker.requests.borrow().get(&(r as usize)) {
             work(entry);
         }
     });
@@ -275,38 +276,51 @@ fn with_entry(r: *mut c_void, work: impl FnOnce(&mut Entry)) {
 /// nginx calls this when a request ends, for whatever reason.
 extern "C" fn ended(r: *mut c_void) {
     super::boundary::guard((), || {
-        let entry = WORKER.with_borrow_mut(|worker| worker.requests.remove(&(r as usize)));
-        if let Some(mut entry) = entry {
-            entry.request.set_phase(Phase::Log);
-            if let LocalBody::Kept(_) | LocalBody::Sent = entry.body {
-                nginx::body_filter::count_replacing(false);
+        with(|worker| {
+            let entry = worker.requests.borrow_mut().remove(&(r as usize));
+            if let Some(entry) = entry {
+                entry.end(worker);
+                worker.keep(entry);
             }
-            if let LocalBody::Owed = entry.body {
-                entry.request.log(
-                    LogLevel::Error,
-                    b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",
-                );
-            }
-            for begun in &entry.streams {
-                if let Begun::Stream(stream) = begun {
-                    stream.finish();
-                }
-            }
-            let left = entry.request.detach();
-            if !left.is_empty() {
-                LEFT.with_borrow_mut(|all| all.extend(left));
-            }
-            entry.streams.clear();
-            WORKER.with_borrow_mut(|worker| {
-                if worker.spare.len() < MOST_SPARE {
-                    worker.spare.push(entry);
-                }
-            });
-        }
+        });
     });
+}
+
+impl Entry {
+    fn end(&self, worker: &Worker) {
+        self.request.set_phase(Phase::Log);
+        match self.body.replace(LocalBody::None) {
+            LocalBody::None => {}
+            LocalBody::Kept(_) | LocalBody::Sent => nginx::body_filter::count_replacing(false),
+            LocalBody::Owed => self.request.log(
+                LogLevel::Error,
+                b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",
+            ),
+        }
+        for begun in &*self.begun.borrow() {
+            if let Begun::Stream(stream) = begun {
+                stream.finish();
+            }
+        }
+        let left = self.request.detach();
+        if !left.is_empty() {
+            worker.left.borrow_mut().extend(left);
+        }
+        self.begun.borrow_mut().clear();
+    }
+}
+
+impl Worker {
+    /// Keeps the room of a request that has ended.
+    fn keep(&self, entry: Rc<Entry>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < MOST_SPARE {
+            spare.push(entry);
+        }
+    }
 }
 
 /// A semaphore whose light thread was killed as it waited, with its request.
 pub fn left_semaphore() -> Option<Semaphore> {
-    LEFT.with_borrow_mut(Vec::pop)
+    with(|worker| worker.left.borrow_mut().pop())
 }

@@ -123,7 +123,7 @@ impl Allowed {
     }
 
     /// The same in the ticks that there are now.
-    fn ticks(self) -> u64 {
+    fn ticks(&self) -> u64 {
         if self.period == PERIOD.load(Ordering::Relaxed) {
             self.ticks
         } else {
@@ -141,27 +141,35 @@ pub struct Call {
 
 impl Call {
     /// Begins a call that may take so long.
-    pub fn begin(allowed: Allowed) -> Self {
-        let mut temporary = None;
+    #[inline]
+    pub fn begin(allowed: &Allowed) -> Self {
+        let temporary = if runs() { None } else { start() };
         if !runs() {
-            temporary = STARTER.get().and_then(|start| start());
-            if !runs() {
-                return Self {
-                    ticks: None,
-                    temporary: None,
-                };
-            }
+            return Self {
+                ticks: None,
+                temporary: None,
+            };
         }
         CALLS.fetch_add(1, Ordering::SeqCst);
         if STANDS.load(Ordering::SeqCst) {
-            drop(REST.lock());
-            WAKE.notify_all();
+            wake();
         }
         Self {
             ticks: Some(allowed.ticks()),
             temporary,
         }
     }
+}
+
+#[cold]
+fn start() -> Option<Temporary> {
+    STARTER.get().and_then(|start| start())
+}
+
+#[cold]
+fn wake() {
+    drop(REST.lock());
+    WAKE.notify_all();
 }
 
 impl Drop for Call {

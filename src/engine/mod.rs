@@ -144,6 +144,11 @@ pub trait Instance<S>: Guest<S> {
 
     /// Finds an exported function.
     fn func(&mut self, name: &str) -> Option<Func>;
+
+    /// Bytes of the exported linear memory.
+    fn memory_size(&mut self) -> usize {
+        self.memory().len()
+    }
 }
 
 /// The most elements that all tables of an instance may have. A guest that asks for more is told that there are none; one that starts with

@@ -150,7 +150,7 @@ impl<S: 'static> Template<S> for wt::InstancePre<Slot<S>> {
             },
         );
         store.limiter(|slot| &mut slot.limiter);
-        let call = Call::begin(store.data().allowed);
+        let call = Call::begin(&store.data().allowed);
         store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
         let instance = wt::InstancePre::instantiate(self, &mut store)
             .map_err(|error| trap(error, limits.time))?;
@@ -190,6 +190,11 @@ impl<S: 'static> Instance<S> for Running<S> {
             params,
         })
     }
+
+    fn memory_size(&mut self) -> usize {
+        let memory = self.store.data().memory;
+        memory.map_or(0, |memory| memory.data_size(&self.store))
+    }
 }
 
 /// Implements [`Guest`] for what can be borrowed as a store's context.
@@ -225,12 +230,12 @@ macro_rules! guest {
 }
 
 guest!(Running<S>, |guest| guest.store, |guest, func, args| {
-    let allowed = guest.store.data().allowed;
-    let call = Call::begin(allowed);
+    let call = Call::begin(&guest.store.data().allowed);
     guest.store.set_epoch_deadline(call.ticks.unwrap_or(NEVER));
-    guest.funcs[func.index as usize]
-        .call(&mut guest.store, args)
-        .map_err(|error| trap(error, allowed.time))
+    match guest.funcs[func.index as usize].call(&mut guest.store, args) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(trap(error, guest.store.data().allowed.time)),
+    }
 });
 // Part of a call that has begun.
 guest!(

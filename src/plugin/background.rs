@@ -36,12 +36,14 @@ pub struct Tick {
 
 thread_local! {
     static SERIAL: Cell<u32> = const { Cell::new(0) };
-    static VMS: RefCell<HashMap<u32, Weak<Vm>, FxBuildHasher>> = RefCell::default();
-    static CONTEXTS: RefCell<HashMap<u32, Weak<PluginContext>, FxBuildHasher>> = RefCell::default();
+    static VMS: RefCell<HashMap<u32, Weak<Vm>, FxBuildHasher>> =
+        const { RefCell::new(HashMap::with_hasher(FxBuildHasher)) };
+    static CONTEXTS: RefCell<HashMap<u32, Weak<PluginContext>, FxBuildHasher>> =
+        const { RefCell::new(HashMap::with_hasher(FxBuildHasher)) };
     /// With the generation of the process that they were asked for in: another has timers of its own.
-    static TICKS: RefCell<VecDeque<(u32, Tick)>> = RefCell::default();
+    static TICKS: RefCell<VecDeque<(u32, Tick)>> = const { RefCell::new(VecDeque::new()) };
     /// The plugin contexts that have registered each queue; the last that is still there is told of its items.
-    static QUEUES: RefCell<BTreeMap<u32, Vec<u32>>> = RefCell::default();
+    static QUEUES: RefCell<BTreeMap<u32, Vec<u32>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A number that no other VM or plugin context of this process has.
@@ -215,7 +217,8 @@ fn run_on(
     // What fails has been logged.
     let _ = context.bind().and_then(|(vm, id)| {
         let func = callback(&vm.callbacks);
-        vm.run(name, func, id, Phase::Background, &[&[id], args].concat())?;
+        vm.turn()?
+            .run(name, func, id, Phase::Background, &[&[id], args].concat())?;
         context.plugin().rest(&vm);
         Ok(())
     });
@@ -266,7 +269,7 @@ pub fn deliver(id: CallId, event: CallEvent) -> Delivered {
         (Ok(Delivered::Ran), Some(event)) => {
             let context = vm.caller(id.token).and_then(find);
             // What fails has been logged.
-            let _: Result<(), Error> = vm.on_call(id.token, event);
+            let _: Result<(), Error> = vm.turn().and_then(|mut turn| turn.on_call(id.token, event));
             if let Some(context) = context {
                 context.plugin().rest(&vm);
             }

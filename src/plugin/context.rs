@@ -46,8 +46,10 @@ impl PluginContext {
             return Ok((vm, *id));
         }
         let vm = self.plugin.vm()?;
+        let config = Rc::clone(&self.config);
         let id = vm
-            .configure(Rc::clone(&self.config), self.serial)
+            .turn()
+            .and_then(|mut turn| turn.configure(config, self.serial))
             .inspect_err(|error| {
                 if let Error::Refused { .. } = error {
                     self.plugin.log(LogLevel::Error, &error.to_string());
@@ -86,7 +88,7 @@ impl PluginContext {
         if let Some((vm, id)) = bound
             && let Some(vm) = vm.upgrade()
             && vm.is_usable()
-            && let Err(error @ Error::Busy) = vm.finish(id)
+            && let Err(error @ Error::Busy) = vm.turn().and_then(|mut turn| turn.finish(id))
         {
             self.plugin.log(
                 LogLevel::Error,

@@ -1,5 +1,6 @@
 mod calls;
 mod ends;
+mod turn;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,12 +9,13 @@ use std::time::Instant;
 use super::module::ALLOCATORS;
 use super::{Allowance, Error, background, process};
 use crate::abi::calls::Calls;
-use crate::abi::contexts::{ContextKind, StreamContext};
-use crate::abi::host::{Event, Host, SHORT};
+use crate::abi::host::{Event, Host};
 use crate::abi::types::LogLevel;
-use crate::abi::vm::{Phase, PluginInfo, VmState};
+use crate::abi::vm::{PluginInfo, VmState};
 use crate::abi::{self, Callbacks};
-use crate::engine::{Func, Instance, Template, Trap};
+use crate::engine::{Instance, Template, Trap};
+
+pub use turn::Turn;
 
 /// One instance of a plugin's module.
 pub struct Vm {
@@ -135,93 +137,7 @@ impl Vm {
 
     /// Works on the state between callbacks.
     pub fn with_state<R>(&self, work: impl FnOnce(&mut VmState) -> R) -> Result<R, Error> {
-        let mut instance = self.instance.try_borrow_mut().map_err(|_| Error::Busy)?;
-        Ok(work(instance.state()))
-    }
-
-    /// Adds a plugin context, and runs `proxy_on_context_create`, for the first also `proxy_on_vm_start`, and
-    /// `proxy_on_configure`. Gives its id.
-    pub fn configure(&self, config: Rc<[u8]>, serial: u32) -> Result<u32, Error> {
-        let size = config.len() as u32;
-        let (id, vm_size) = self.with_state(|state| {
-            let id = state
-                .contexts
-                .insert(ContextKind::Root(abi::contexts::RootContext {
-                    config,
-                    tick_period: 0,
-                    has_queue: false,
-                    serial,
-                }));
-            (id, state.plugin.vm_config.len() as u32)
-        })?;
-        let callbacks = &self.callbacks;
-        self.run(
-            "proxy_on_context_create",
-            callbacks.on_context_create,
-            id,
-            Phase::Start,
-            &[id, 0],
-        )?;
-        if !self.started.get() {
-            let ok = self.run(
-                "proxy_on_vm_start",
-                callbacks.on_vm_start,
-                id,
-                Phase::Start,
-                &[id, vm_size],
-            )?;
-            if ok == Some(0) {
-                self.with_state(|state| self.poison(state))?;
-                return Err(Error::Refused {
-                    function: "proxy_on_vm_start",
-                });
-            }
-            self.started.set(true);
-        }
-        let ok = self.run(
-            "proxy_on_configure",
-            callbacks.on_configure,
-            id,
-            Phase::Configure,
-            &[id, size],
-        )?;
-        if ok == Some(0) {
-            self.delete(id)?;
-            return Err(Error::Refused {
-                function: "proxy_on_configure",
-            });
-        }
-        self.least.set(self.memory.get());
-        self.tell_short();
-        Ok(id)
-    }
-
-    /// Adds the context of a request. Where there are too many, it takes the place of one whose plugin has yet to call `proxy_done`.
-    ///
-    /// # Errors
-    /// There is none such.
-    pub fn add_stream(&self, context: StreamContext) -> Result<u32, Error> {
-        let (limit, full) = self.with_state(|state| {
-            let limit = state.plugin.bounds.streams;
-            let is_full = state.contexts.streams() >= limit;
-            (limit, is_full.then(|| state.contexts.pending()))
-        })?;
-        match full {
-            None => {}
-            Some(Some(pending)) => self.end(pending)?,
-            Some(None) => {
-                return Err(Error::TooManyStreams {
-                    limit,
-                    is_first: !self.crowded.replace(true),
-                });
-            }
-        }
-        self.crowded.set(false);
-        self.with_state(|state| {
-            state
-                .contexts
-                .insert(ContextKind::Stream(Box::new(context)))
-        })
+        Ok(work(self.turn()?.state()))
     }
 
     /// Tells the host of the short callbacks that have run.
@@ -230,66 +146,6 @@ impl Vm {
         if count > 0 {
             self.host.note(Event::Callbacks { count, nanoseconds });
         }
-    }
-
-    /// Runs a callback with `context` as the effective context. `None` where the plugin does not export it.
-    pub fn run(
-        &self,
-        name: &'static str,
-        func: Option<Func>,
-        context: u32,
-        phase: Phase,
-        args: &[u32],
-    ) -> Result<Option<u64>, Error> {
-        let Some(func) = func else {
-            return Ok(None);
-        };
-        let mut instance = self.instance.try_borrow_mut().map_err(|_| Error::Busy)?;
-        if !self.is_usable() {
-            return Err(Error::Poisoned);
-        }
-        instance.allow(match phase {
-            Phase::Start | Phase::Configure => self.limits.vm.time,
-            _ => self.limits.callback,
-        });
-        let state = instance.state();
-        state.current = context;
-        state.phase = phase;
-        let begun = state.host.now();
-        let result = abi::call(&mut **instance, func, args);
-        let (memory, state) = instance.split();
-        let host = &*state.host;
-        let took = host.since(begun);
-        if took <= SHORT {
-            let (count, sum) = self.short.get();
-            self.short.set((count + 1, sum + took));
-        } else {
-            host.note(Event::Callback(took));
-        }
-        let memory = memory.len() as i64;
-        let grown = memory - self.memory.replace(memory);
-        if grown != 0 {
-            host.note(Event::Instances {
-                count: 0,
-                memory: grown,
-            });
-        }
-        state.finish_output();
-        let value = result.map_err(|trap| {
-            let error = report(state, name, &trap);
-            self.poison(state);
-            error
-        })?;
-        if !state.asked.is_empty() {
-            state.asked.drain(..).for_each(background::ask);
-        }
-        if std::mem::take(&mut state.done_called) && !self.ends.replace(true) {
-            drop(instance);
-            let result = self.end_what_is_due();
-            self.ends.set(false);
-            result?;
-        }
-        Ok(Some(value))
     }
 
     /// Nothing runs on it any more: its calls are given up, and requests that wait on it are to learn so.

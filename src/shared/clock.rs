@@ -34,9 +34,8 @@ pub fn now() -> u64 {
     counter::ticks().unwrap_or_else(|| begin.time.elapsed().as_nanos() as u64)
 }
 
-/// How many nanoseconds have passed since it was `then`.
-pub fn since(then: u64) -> u64 {
-    let now = now();
+/// How many nanoseconds lie between two times.
+pub fn between(then: u64, now: u64) -> u64 {
     let tick = match TICK.load(Relaxed) {
         0 => measure(now),
         tick => tick,
@@ -98,7 +97,7 @@ mod tests {
         for milliseconds in [2, 20, 5] {
             let (begun, then) = (Instant::now(), now());
             sleep(Duration::from_millis(milliseconds));
-            let (least, passed) = (begun.elapsed(), since(then));
+            let (least, passed) = (begun.elapsed(), between(then, now()));
             let most = begun.elapsed();
             // Measured with ticks that were measured for a millisecond or more.
             let [least, most] = [least, most].map(|time| time.as_nanos() as u64);

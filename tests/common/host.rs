@@ -202,7 +202,7 @@ impl Host for TestHost {
         0
     }
 
-    fn since(&self, _then: u64) -> u64 {
+    fn between(&self, _then: u64, _now: u64) -> u64 {
         SHORT + u64::from(!self.has_short_callbacks.get())
     }
 

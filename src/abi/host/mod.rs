@@ -283,11 +283,11 @@ pub trait Host {
     /// Gives a call of any kind up: nothing is told of it any more.
     fn cancel_call(&self, id: CallId);
 
-    /// A time, for [`Host::since`].
+    /// A time, for [`Host::between`].
     fn now(&self) -> u64;
 
-    /// How many nanoseconds have passed since then.
-    fn since(&self, then: u64) -> u64;
+    /// How many nanoseconds lie between two times.
+    fn between(&self, then: u64, now: u64) -> u64;
 
     /// Counts something.
     fn note(&self, event: Event);

@@ -64,7 +64,7 @@ impl FakeGuest {
         let mut guest = Self::new();
         let stream = Rc::<FakeStream>::clone(&guest.stream);
         let context = StreamContext::new(guest.state.current, stream);
-        let kind = ContextKind::Stream(Box::new(context));
+        let kind = ContextKind::Stream(context);
         guest.state.current = guest.state.contexts.insert(kind);
         guest
     }

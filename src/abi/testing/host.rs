@@ -260,8 +260,8 @@ impl Host for FakeHost {
         self.time.get()
     }
 
-    fn since(&self, then: u64) -> u64 {
-        self.time.get() - then
+    fn between(&self, then: u64, now: u64) -> u64 {
+        now - then
     }
 
     fn note(&self, event: Event) {

@@ -146,7 +146,7 @@ mod tests {
 
     fn insert_stream(guest: &mut FakeGuest) -> u32 {
         let context = StreamContext::new(1, Rc::<FakeStream>::clone(&guest.stream));
-        let kind = ContextKind::Stream(Box::new(context));
+        let kind = ContextKind::Stream(context);
         guest.state.contexts.insert(kind)
     }
 

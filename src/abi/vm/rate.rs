@@ -32,7 +32,7 @@ impl Rate {
         if self
             .begun
             .get()
-            .is_none_or(|then| host.since(then) >= SECOND)
+            .is_none_or(|then| host.between(then, host.now()) >= SECOND)
         {
             self.begun.set(Some(host.now()));
             let before = self.count.replace(1);

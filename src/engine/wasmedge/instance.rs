@@ -357,7 +357,7 @@ const ZERO: WasmEdge_Value = WasmEdge_Value {
 impl<S: 'static> Access<S> {
     /// A call begins that has to end in time.
     fn begin(&self, time: Duration) -> Call {
-        let call = Call::begin(Allowed::new(time));
+        let call = Call::begin(&Allowed::new(time));
         if let Some(ticks) = call.ticks {
             // SAFETY: the instance is alive and not borrowed. The global is its module's, which goes after the interrupter.
             unsafe {

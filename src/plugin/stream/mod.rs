@@ -1,16 +1,19 @@
 mod wait;
 
 use std::cell::Cell;
+use std::mem::take;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::vm::Turn;
 use super::{Error, PluginContext, Vm};
-use crate::abi::contexts::{ContextKind, StreamContext};
+use crate::abi::contexts::StreamContext;
 use crate::abi::host::{Event, HeaderMap, HttpStream, LocalResponse};
 use crate::abi::log;
 use crate::abi::types::{AbiVersion, LogLevel};
 use crate::abi::vm::Phase;
 use crate::abi::{Action, Body};
+use crate::engine::Func;
 use wait::{Last, Paused};
 
 /// What becomes of the body, or the chunk of it, that a plugin was shown.
@@ -58,6 +61,23 @@ enum Side {
     Response,
 }
 
+impl Side {
+    fn body(self, context: &mut StreamContext) -> &mut Body {
+        match self {
+            Self::Request => &mut context.request_body,
+            Self::Response => &mut context.response_body,
+        }
+    }
+
+    /// Whether the plugin has asked for it to go on since this was last asked.
+    fn take_continue(self, context: &mut StreamContext) -> bool {
+        take(match self {
+            Self::Request => &mut context.continue_request,
+            Self::Response => &mut context.continue_response,
+        })
+    }
+}
+
 impl Stream {
     /// Makes the stream context, which runs `proxy_on_context_create`.
     ///
@@ -65,15 +85,24 @@ impl Stream {
     /// A callback trapped or refused.
     pub fn new(context: Rc<PluginContext>, http: Rc<dyn HttpStream>) -> Result<Self, Error> {
         let (vm, root_id) = context.bind()?;
-        vm.with_state(|state| state.host.note(Event::Request))?;
-        let id = vm
+        let mut turn = vm.turn()?;
+        turn.state().host.note(Event::Request);
+        let id = turn
             .add_stream(StreamContext::new(root_id, Rc::clone(&http)))
             .inspect_err(|error| {
                 if let Error::TooManyStreams { is_first: true, .. } = error {
                     context.plugin().log(LogLevel::Error, &error.to_string());
                 }
             })?;
-        let stream = Self {
+        turn.run(
+            "proxy_on_context_create",
+            vm.callbacks.on_context_create,
+            id,
+            Phase::Background,
+            &[id, root_id],
+        )?;
+        drop(turn);
+        Ok(Self {
             context,
             vm,
             id,
@@ -86,14 +115,7 @@ impl Stream {
             wait: Cell::new(None),
             reported: Cell::new(false),
             deaf: Cell::new(false),
-        };
-        stream.run(
-            "proxy_on_context_create",
-            stream.vm.callbacks.on_context_create,
-            Phase::Background,
-            &[id, root_id],
-        )?;
-        Ok(stream)
+        })
     }
 
     /// The plugin context that this belongs to.
@@ -120,10 +142,12 @@ impl Stream {
             return Ok(());
         };
         let outline = self.http.outline(HeaderMap::Request);
-        self.take_continue(Side::Request)?;
+        let mut turn = self.vm.turn()?;
+        turn.stream(self.id)?.continue_request = false;
         let value = self.run(
+            &mut turn,
             "proxy_on_request_headers",
-            Some(func),
+            func,
             Phase::RequestHeaders,
             &[
                 self.id,
@@ -132,13 +156,13 @@ impl Stream {
             ],
         )?;
         let action = Action::from_headers(self.abi(), value);
-        let resumed = self.take_continue(Side::Request)?;
-        self.set_paused(action != Action::Continue && !resumed)?;
+        let resumed = take(&mut turn.stream(self.id)?.continue_request);
+        self.set_paused(&mut turn, action != Action::Continue && !resumed);
         self.last.set(Last::Headers {
             body_follows: !outline.end_of_stream && self.vm.callbacks.on_request_body.is_some(),
             body_first: action == Action::PauseForBody,
         });
-        self.settle()
+        self.settle(&mut turn)
     }
 
     /// `proxy_on_request_body`, with the next chunk, or `None` where the proxy has no body to show. What goes on is in `out` where
@@ -152,13 +176,19 @@ impl Stream {
         end_of_stream: bool,
         out: &mut Vec<u8>,
     ) -> Result<BodyOutcome, Error> {
-        let Some((action, shown)) = self.on_body(Side::Request, chunk, end_of_stream, out)? else {
+        let Some(func) = self.vm.callbacks.on_request_body else {
             return Ok(BodyOutcome::Pass);
         };
-        self.set_paused(action != Action::Continue)?;
+        let mut turn = self.vm.turn()?;
+        let Some((action, shown)) =
+            self.on_body(&mut turn, Side::Request, func, chunk, end_of_stream, out)?
+        else {
+            return Ok(BodyOutcome::Pass);
+        };
+        self.set_paused(&mut turn, action != Action::Continue);
         self.last.set(Last::Body(shown));
-        self.settle()?;
-        self.go_on(out)
+        self.settle(&mut turn)?;
+        self.go_on(&mut turn, out)
     }
 
     /// `proxy_on_response_headers`.
@@ -170,10 +200,12 @@ impl Stream {
             return Ok(());
         };
         let outline = self.http.outline(HeaderMap::Response);
-        self.take_continue(Side::Response)?;
+        let mut turn = self.vm.turn()?;
+        turn.stream(self.id)?.continue_response = false;
         let value = self.run(
+            &mut turn,
             "proxy_on_response_headers",
-            Some(func),
+            func,
             Phase::ResponseHeaders,
             &[
                 self.id,
@@ -184,10 +216,8 @@ impl Stream {
         // There is no way to hold a response. Most that pause one do so to see its body, and that is what the body callback says
         // again.
         if Action::from_headers(self.abi(), value) != Action::Continue
-            && !self.take_continue(Side::Response)?
-            && self
-                .vm
-                .with_state(|state| state.calls.awaits_answer(self.id))?
+            && !turn.stream(self.id)?.continue_response
+            && turn.state().calls.awaits_answer(self.id)
         {
             self.warn(
                 "proxy_on_response_headers paused with calls out, but a response cannot be held, it goes on",
@@ -206,8 +236,21 @@ impl Stream {
         end_of_stream: bool,
         out: &mut Vec<u8>,
     ) -> Result<BodyOutcome, Error> {
-        let Some((action, shown)) =
-            self.on_body(Side::Response, Some(chunk), end_of_stream, out)?
+        let Some(func) = self.vm.callbacks.on_response_body else {
+            return Ok(BodyOutcome::Pass);
+        };
+        if self.deaf.get() {
+            return Ok(BodyOutcome::Pass);
+        }
+        let mut turn = self.vm.turn()?;
+        let Some((action, shown)) = self.on_body(
+            &mut turn,
+            Side::Response,
+            func,
+            Some(chunk),
+            end_of_stream,
+            out,
+        )?
         else {
             return Ok(BodyOutcome::Pass);
         };
@@ -216,14 +259,23 @@ impl Stream {
                 "proxy_on_response_body paused at the end of the body, where a response cannot be held, it goes on",
             );
         }
-        self.body_outcome(Side::Response, action != Action::Continue, shown, out)
+        self.body_outcome(
+            &mut turn,
+            Side::Response,
+            action != Action::Continue,
+            shown,
+            out,
+        )
     }
 
     /// The request is over: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`.
     pub fn finish(&self) {
-        self.tell_the_rest();
-        if self.vm.is_usable()
-            && let Err(error @ Error::Busy) = self.vm.finish(self.id)
+        let ended = self.vm.turn().and_then(|mut turn| {
+            self.tell_the_rest(&mut turn);
+            turn.finish(self.id)
+        });
+        if let Err(error @ Error::Busy) = ended
+            && self.vm.is_usable()
         {
             self.context.plugin().log(
                 LogLevel::Error,
@@ -235,64 +287,50 @@ impl Stream {
 
     fn on_body(
         &self,
+        turn: &mut Turn<'_>,
         side: Side,
+        func: Func,
         chunk: Option<&[u8]>,
         end_of_stream: bool,
         out: &mut Vec<u8>,
     ) -> Result<Option<(Action, Shown)>, Error> {
-        let (name, func, phase) = match side {
-            Side::Request => (
-                "proxy_on_request_body",
-                self.vm.callbacks.on_request_body,
-                Phase::RequestBody,
-            ),
-            Side::Response => (
-                "proxy_on_response_body",
-                self.vm.callbacks.on_response_body,
-                Phase::ResponseBody,
-            ),
+        let (name, phase) = match side {
+            Side::Request => ("proxy_on_request_body", Phase::RequestBody),
+            Side::Response => ("proxy_on_response_body", Phase::ResponseBody),
         };
-        if func.is_none() || side == Side::Response && self.deaf.get() {
-            return Ok(None);
-        }
+        let context = turn.stream(self.id)?;
         // What an earlier callback asked for has been done: only this one's word counts.
-        self.take_continue(side)?;
+        side.take_continue(context);
         let limit = self.context.plugin().info().bounds.body;
-        let size = self.with_body(side, |body| {
-            let held = body.len();
-            if let Some(chunk) = chunk {
-                body.push(chunk);
-            }
-            // What does not wait is the proxy's to limit.
-            let is_too_large = body.len() > limit && (held > 0 || side == Side::Request);
-            (!is_too_large).then_some(body.len() as u32)
-        })?;
-        let Some(size) = size else {
-            return self.refuse_body(side, limit, out);
-        };
-        let value = match self.run(
-            name,
-            func,
-            phase,
-            &[self.id, size, u32::from(end_of_stream)],
-        ) {
+        let body = side.body(context);
+        let held = body.len();
+        if let Some(chunk) = chunk {
+            body.push(chunk);
+        }
+        let len = body.len();
+        // What does not wait is the proxy's to limit.
+        if len > limit && (held > 0 || side == Side::Request) {
+            return self.refuse_body(body, side, limit, out);
+        }
+        let args = [self.id, len as u32, u32::from(end_of_stream)];
+        let value = match self.run(turn, name, func, phase, &args) {
             Ok(value) => value,
             Err(error) => {
-                self.with_body(side, |body| body.take_into(out))?;
+                side.body(turn.stream(self.id)?).take_into(out);
                 return Err(error);
             }
         };
-        let action = if self.take_continue(side)? {
+        let context = turn.stream(self.id)?;
+        let action = if side.take_continue(context) {
             Action::Continue
         } else {
             Action::from_body(self.abi(), value)
         };
         let taken = action == Action::PauseWithoutBuffer;
         if taken {
-            self.with_body(side, |body| {
-                body.pass();
-                body.withdraw();
-            })?;
+            let body = side.body(context);
+            body.pass();
+            body.withdraw();
         }
         let shown = Shown {
             given: chunk.map_or(0, <[u8]>::len),
@@ -306,16 +344,15 @@ impl Stream {
     /// have been sent.
     fn refuse_body(
         &self,
+        body: &mut Body,
         side: Side,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<Option<(Action, Shown)>, Error> {
         let result = match side {
             Side::Request => {
-                self.with_body(side, |body| {
-                    body.pass();
-                    body.withdraw();
-                })?;
+                body.pass();
+                body.withdraw();
                 self.http.send_local_response(LocalResponse {
                     status: PAYLOAD_TOO_LARGE,
                     grpc_status: -1,
@@ -324,7 +361,7 @@ impl Stream {
                 Ok(None)
             }
             Side::Response => {
-                self.with_body(side, |body| body.take_into(out))?;
+                body.take_into(out);
                 self.deaf.set(true);
                 Err(Error::BodyTooLarge { limit })
             }
@@ -336,6 +373,7 @@ impl Stream {
     /// What goes on of a body that was shown, where nothing waits any more.
     fn body_outcome(
         &self,
+        turn: &mut Turn<'_>,
         side: Side,
         paused: bool,
         shown: Shown,
@@ -348,17 +386,16 @@ impl Stream {
         if paused && !shown.end_of_stream {
             return Ok(BodyOutcome::Hold);
         }
-        self.with_body(side, |body| {
-            let outcome = if body.changed() || body.len() != shown.given {
-                body.take_into(out);
-                BodyOutcome::Replace
-            } else {
-                body.pass();
-                BodyOutcome::Pass
-            };
-            body.withdraw();
-            outcome
-        })
+        let body = side.body(turn.stream(self.id)?);
+        let outcome = if body.changed() || body.len() != shown.given {
+            body.take_into(out);
+            BodyOutcome::Replace
+        } else {
+            body.pass();
+            BodyOutcome::Pass
+        };
+        body.withdraw();
+        Ok(outcome)
     }
 
     /// Says once that the VM is lost.
@@ -370,16 +407,17 @@ impl Stream {
 
     fn run(
         &self,
+        turn: &mut Turn<'_>,
         name: &'static str,
-        func: Option<crate::engine::Func>,
+        func: Func,
         phase: Phase,
         args: &[u32],
     ) -> Result<u64, Error> {
-        let result = self.vm.run(name, func, self.id, phase, args);
+        let result = turn.call(name, func, self.id, phase, args);
         if let Err(Error::Poisoned) = &result {
             self.poisoned(&format!("{name} cannot run"));
         }
-        Ok(result?.unwrap_or(0))
+        result
     }
 
     fn warn(&self, text: &str) {
@@ -395,37 +433,5 @@ impl Stream {
 
     fn abi(&self) -> AbiVersion {
         self.context.plugin().info().abi
-    }
-
-    fn take_continue(&self, side: Side) -> Result<bool, Error> {
-        self.with_context(|context| {
-            std::mem::take(match side {
-                Side::Request => &mut context.continue_request,
-                Side::Response => &mut context.continue_response,
-            })
-        })
-    }
-
-    fn with_body<R>(&self, side: Side, work: impl FnOnce(&mut Body) -> R) -> Result<R, Error> {
-        self.with_context(|context| {
-            work(match side {
-                Side::Request => &mut context.request_body,
-                Side::Response => &mut context.response_body,
-            })
-        })
-    }
-
-    /// Works on the stream context. It is there until [`Stream::finish`], which nothing follows.
-    fn with_context<R>(&self, work: impl FnOnce(&mut StreamContext) -> R) -> Result<R, Error> {
-        self.vm.with_state(|state| {
-            state
-                .contexts
-                .get_mut(self.id)
-                .and_then(|context| match &mut context.kind {
-                    ContextKind::Stream(stream) => Some(work(stream)),
-                    ContextKind::Root(_) => None,
-                })
-                .ok_or(Error::Poisoned)
-        })?
     }
 }

@@ -1,9 +1,11 @@
 //! When a request waits for what its plugin has called for, and what makes it go on.
 
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 use super::{BodyOutcome, Shown, Side, Stream};
 use crate::abi::vm::VmState;
+use crate::plugin::vm::Turn;
 use crate::plugin::{Error, Waiting};
 
 /// The plugin holds the request.
@@ -34,19 +36,20 @@ impl Stream {
     /// # Errors
     /// A callback trapped, or the VM had before. What was held back is in `out`.
     pub fn resume(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
-        self.with_context(|context| context.parked = false)?;
-        let result = self.empty_inbox().and_then(|()| {
-            if self.take_continue(Side::Request)? {
-                self.set_paused(false)?;
+        let mut turn = self.vm.turn()?;
+        turn.stream(self.id)?.parked = false;
+        let result = self.empty_inbox(&mut turn).and_then(|()| {
+            if Side::Request.take_continue(turn.stream(self.id)?) {
+                self.set_paused(&mut turn, false);
             }
-            self.settle()
+            self.settle(&mut turn)
         });
         match result {
-            Ok(()) => self.go_on(out),
+            Ok(()) => self.go_on(&mut turn, out),
             Err(error) => {
                 self.wait.set(None);
                 if let Last::Body(_) = self.last.get() {
-                    self.with_body(Side::Request, |body| body.take_into(out))?;
+                    turn.stream(self.id)?.request_body.take_into(out);
                 }
                 Err(error)
             }
@@ -54,38 +57,45 @@ impl Stream {
     }
 
     /// What came too late for the request to act on: a plugin may count its calls.
-    pub(super) fn tell_the_rest(&self) {
-        let rest = self.with_context(|context| {
-            context.abandoned = std::mem::take(&mut context.parked);
-            std::mem::take(&mut context.inbox)
-        });
-        for (token, event) in rest.into_iter().flatten() {
+    pub(super) fn tell_the_rest(&self, turn: &mut Turn<'_>) {
+        let Ok(context) = turn.stream(self.id) else {
+            return;
+        };
+        context.abandoned = take(&mut context.parked);
+        if context.inbox.is_empty() {
+            return;
+        }
+        for (token, event) in take(&mut context.inbox) {
             // What fails has been logged.
-            let _ = self.vm.on_call(token, event);
+            let _ = turn.on_call(token, event);
         }
     }
 
     /// What goes on after the last callback of the request. Nothing does while it waits.
-    pub(super) fn go_on(&self, out: &mut Vec<u8>) -> Result<BodyOutcome, Error> {
+    pub(super) fn go_on(
+        &self,
+        turn: &mut Turn<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<BodyOutcome, Error> {
         match self.last.get() {
             _ if self.wait.get().is_some() => Ok(BodyOutcome::Hold),
             Last::Headers { .. } => Ok(BodyOutcome::Pass),
             Last::Body(shown) => {
                 let paused = self.is_paused();
                 if shown.end_of_stream {
-                    self.set_paused(false)?;
+                    self.set_paused(turn, false);
                 }
-                self.body_outcome(Side::Request, paused, shown, out)
+                self.body_outcome(turn, Side::Request, paused, shown, out)
             }
         }
     }
 
     /// Tells the plugin what has become of its calls while the request waited.
-    fn empty_inbox(&self) -> Result<(), Error> {
+    fn empty_inbox(&self, turn: &mut Turn<'_>) -> Result<(), Error> {
         while !self.http.is_over()
-            && let Some((token, event)) = self.with_context(|context| context.inbox.pop_front())?
+            && let Some((token, event)) = turn.stream(self.id)?.inbox.pop_front()
         {
-            self.vm.on_call(token, event)?;
+            turn.on_call(token, event)?;
         }
         if self.vm.is_usable() {
             return Ok(());
@@ -95,15 +105,15 @@ impl Stream {
     }
 
     /// Decides whether the request waits.
-    pub(super) fn settle(&self) -> Result<(), Error> {
+    pub(super) fn settle(&self, turn: &mut Turn<'_>) -> Result<(), Error> {
         let wait = if self.http.is_over() {
             None
         } else {
-            self.vm.with_state(|state| self.reason_to_wait(state))?
+            self.reason_to_wait(turn.state())
         };
         self.wait.set(wait);
         if wait.is_some() {
-            self.with_context(|context| context.parked = true)?;
+            turn.stream(self.id)?.parked = true;
         }
         Ok(())
     }
@@ -166,15 +176,14 @@ impl Stream {
         self.context.plugin().waiting
     }
 
-    pub(super) fn set_paused(&self, paused: bool) -> Result<(), Error> {
+    pub(super) fn set_paused(&self, turn: &mut Turn<'_>, paused: bool) {
         if !paused {
             self.paused.set(None);
         } else if self.paused.get().is_none() {
             self.paused.set(Some(Paused {
                 since: Instant::now(),
-                moment: self.vm.with_state(|state| state.calls.now())?,
+                moment: turn.state().calls.now(),
             }));
         }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a VM's calls.
 
-use super::Vm;
+use super::{Turn, Vm};
 use crate::abi::calls::{Call, CallKind, Report};
 use crate::abi::host::{CallEvent, Fields};
 use crate::abi::types::LogLevel;
@@ -16,14 +16,19 @@ impl Vm {
         });
         serial.ok().flatten()
     }
+}
 
+impl Turn<'_> {
     /// Runs the callback about what has become of a call, on the plugin context that the call belongs to. Nothing where the call is
     /// over.
-    pub fn on_call(&self, token: u32, event: CallEvent) -> Result<(), Error> {
-        let Some(call) = self.with_state(|state| state.calls.remove(token))? else {
+    ///
+    /// # Errors
+    /// The callback trapped, or the VM had before.
+    pub fn on_call(&mut self, token: u32, event: CallEvent) -> Result<(), Error> {
+        let Some(call) = self.state().calls.remove(token) else {
             return Ok(());
         };
-        let callbacks = &self.callbacks;
+        let callbacks = &self.vm.callbacks;
         let count = |fields: &Fields| fields.len() as u32;
         let (name, func, args, over) = match &event {
             CallEvent::Response {
@@ -69,16 +74,16 @@ impl Vm {
         };
         let root_id = call.root_id;
         let failed = event.failure().is_some();
-        let over = self.with_state(|state| {
-            log_failure(state, &call, &event);
-            state.since = Some(call.since);
-            state.report = Some(Box::new(Report::from(event)));
-            if over {
-                return Some(call);
-            }
+        let state = self.state();
+        log_failure(state, &call, &event);
+        state.since = Some(call.since);
+        state.report = Some(Box::new(Report::from(event)));
+        let over = if over {
+            Some(call)
+        } else {
             state.calls.insert(token, call);
             None
-        })?;
+        };
         let [a, b, c] = args;
         let result = self.run(
             name,
@@ -87,14 +92,13 @@ impl Vm {
             Phase::Background,
             &[root_id, token, a, b, c],
         );
-        self.tell_short();
-        self.with_state(|state| {
-            state.report = None;
-            state.since = None;
-            if let Some(call) = &over {
-                state.call_is_over(call, failed);
-            }
-        })?;
+        self.vm.tell_short();
+        let state = self.state();
+        state.report = None;
+        state.since = None;
+        if let Some(call) = &over {
+            state.call_is_over(call, failed);
+        }
         result.map(|_| ())
     }
 }

@@ -2,24 +2,25 @@
 
 use std::time::Instant;
 
-use super::Vm;
+use super::Turn;
 use crate::abi::contexts::{ContextKind, Finish};
 use crate::abi::vm::Phase;
 use crate::plugin::Error;
 
-impl Vm {
+impl Turn<'_> {
     /// Ends the contexts whose plugin has called `proxy_done`, and those for which it does so meanwhile. All that takes no longer than a
     /// callback may; what is left then is ended after the next.
-    pub(super) fn end_what_is_due(&self) -> Result<(), Error> {
+    pub(super) fn end_what_is_due(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         loop {
-            let due = self.with_state(|state| state.contexts.due())?;
+            let due = self.state().contexts.due();
             if due.is_empty() {
                 return Ok(());
             }
             for id in due {
-                if begun.elapsed() > self.limits.callback {
-                    return self.with_state(|state| state.done_called = true);
+                if begun.elapsed() > self.vm.limits.callback {
+                    self.state().done_called = true;
+                    return Ok(());
                 }
                 self.end(id)?;
             }
@@ -27,52 +28,42 @@ impl Vm {
     }
 
     /// Runs `proxy_on_done` and, if the plugin agrees, ends the context. Otherwise it ends with `proxy_done`.
-    pub fn finish(&self, id: u32) -> Result<(), Error> {
-        self.with_state(|state| {
-            if let Some(context) = state.contexts.get_mut(id) {
-                context.finish = Finish::Pending;
-            }
-        })?;
-        let done = self.run(
-            "proxy_on_done",
-            self.callbacks.on_done,
-            id,
-            Phase::End,
-            &[id],
-        )?;
-        let ended = self.with_state(|state| state.contexts.get(id).is_none())?;
-        if done == Some(0) || ended {
+    ///
+    /// # Errors
+    /// A callback trapped, or the VM had before.
+    pub fn finish(&mut self, id: u32) -> Result<(), Error> {
+        let Some(on_done) = self.vm.callbacks.on_done else {
+            return self.end(id);
+        };
+        if let Some(context) = self.state().contexts.get_mut(id) {
+            context.finish = Finish::Pending;
+        }
+        let done = self.run("proxy_on_done", Some(on_done), id, Phase::End, &[id])?;
+        if done == Some(0) {
             return Ok(());
         }
         self.end(id)
     }
 
-    /// Runs `proxy_on_log`, for a request, and `proxy_on_delete`.
-    pub(super) fn end(&self, id: u32) -> Result<(), Error> {
-        let is_stream = self.with_state(|state| {
-            state.contexts.get_mut(id).is_some_and(|context| {
-                context.finish = Finish::No;
-                matches!(context.kind, ContextKind::Stream(_))
-            })
-        })?;
-        if is_stream {
-            self.run("proxy_on_log", self.callbacks.on_log, id, Phase::End, &[id])?;
+    /// Runs `proxy_on_log`, for a request, and `proxy_on_delete`. Nothing where it has ended.
+    pub(super) fn end(&mut self, id: u32) -> Result<(), Error> {
+        let Some(context) = self.state().contexts.get_mut(id) else {
+            return Ok(());
+        };
+        context.finish = Finish::No;
+        if let ContextKind::Stream(_) = context.kind {
+            let on_log = self.vm.callbacks.on_log;
+            self.run("proxy_on_log", on_log, id, Phase::End, &[id])?;
         }
         self.delete(id)
     }
 
-    pub(super) fn delete(&self, id: u32) -> Result<(), Error> {
-        self.run(
-            "proxy_on_delete",
-            self.callbacks.on_delete,
-            id,
-            Phase::End,
-            &[id],
-        )?;
-        self.with_state(|state| {
-            state.disown_calls(id);
-            state.contexts.remove(id)
-        })?;
+    pub(super) fn delete(&mut self, id: u32) -> Result<(), Error> {
+        let on_delete = self.vm.callbacks.on_delete;
+        self.run("proxy_on_delete", on_delete, id, Phase::End, &[id])?;
+        let state = self.state();
+        state.disown_calls(id);
+        state.contexts.remove(id);
         Ok(())
     }
 }
