@@ -130,6 +130,8 @@ typedef struct ProxyWasmOutcome {
   int grpc_status;
   // How long the request waits at most, in milliseconds.
   int wait;
+  // How many plugins have run, where there was a list of them. Always valid.
+  size_t ran;
 } ProxyWasmOutcome;
 
 #ifdef __cplusplus
@@ -414,29 +416,30 @@ int proxy_wasm_shared_stats(struct ProxyWasmSharedStats *stats, char *errbuf, si
 // `text` is writable; `errlen` points at the size of the writable buffer `errbuf`.
 int proxy_wasm_metrics_text(struct ProxyWasmStr *text, char *errbuf, size_t *errlen);
 
-// Runs `proxy_on_request_headers`.
+// Runs `proxy_on_request_headers` of each of `contexts`, until there is something to do.
 //
-// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
-// client made, as in timers.
+// Returns 0 where nothing is left to do; or what the last that has run, of `outcome->ran`, has left. That is a sum of the numbers below; or -1
+// where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in timers: then none has run.
 // 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 // holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
 // to be asked too.
 //
 // # Safety
-// `context` came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its response, `outcome` is
-// writable.
-int proxy_wasm_stream_request_headers(const struct ProxyWasmContext *context,
-                                      void *r,
-                                      struct ProxyWasmOutcome *outcome);
+// `contexts` points at `contexts_len` that came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its
+// response, `outcome` is writable.
+int proxy_wasm_streams_request_headers(const struct ProxyWasmContext *const *contexts,
+                                       size_t contexts_len,
+                                       void *r,
+                                       struct ProxyWasmOutcome *outcome);
 
 // Runs `proxy_on_request_body` with the next piece of the body. A null `body` means that there is none to show; an empty one is
 // shown.
 //
-// Returns as `proxy_wasm_stream_request_headers`, with 1: `outcome->body` goes on instead, 2: nothing goes on now. After -1,
+// Returns as `proxy_wasm_streams_request_headers`, with 1: `outcome->body` goes on instead, 2: nothing goes on now. After -1,
 // `outcome->body` is what was held back before, null where nothing was.
 //
 // # Safety
-// As `proxy_wasm_stream_request_headers`; `(body, body_len)` is a string.
+// As `proxy_wasm_streams_request_headers`, of one context; `(body, body_len)` is a string.
 int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context,
                                    void *r,
                                    const char *body,
@@ -464,31 +467,32 @@ void *proxy_wasm_request_left_semaphore(void);
 // Returns as `proxy_wasm_stream_request_body`; with 128 the request has to wait on. -1 where a callback trapped, or the VM had before.
 //
 // # Safety
-// As `proxy_wasm_stream_request_headers`; `semaphore` was given to `proxy_wasm_request_park`.
+// As `proxy_wasm_streams_request_headers`, of one context; `semaphore` was given to `proxy_wasm_request_park`.
 int proxy_wasm_stream_resume(const struct ProxyWasmContext *context,
                              void *r,
                              void *semaphore,
                              struct ProxyWasmOutcome *outcome);
 
-// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
-// since the last call for this request, and for a plugin whose flags lack 64.
+// Runs `proxy_on_response_headers` of each of `contexts`, until there is something to do. `response_headers` are all headers of the
+// response; null where nothing but plugins has changed them since the last call for this request, and for plugins whose flags lack 64.
 //
-// Returns as `proxy_wasm_stream_request_headers`.
+// Returns as `proxy_wasm_streams_request_headers`.
 //
 // # Safety
-// As `proxy_wasm_stream_request_headers`, in the header filter; the headers are valid for the call.
-int proxy_wasm_stream_response_headers(const struct ProxyWasmContext *context,
-                                       void *r,
-                                       const struct ProxyWasmHeader *response_headers,
-                                       size_t response_headers_len,
-                                       struct ProxyWasmOutcome *outcome);
+// As `proxy_wasm_streams_request_headers`, in the header filter; the headers are valid for the call.
+int proxy_wasm_streams_response_headers(const struct ProxyWasmContext *const *contexts,
+                                        size_t contexts_len,
+                                        void *r,
+                                        const struct ProxyWasmHeader *response_headers,
+                                        size_t response_headers_len,
+                                        struct ProxyWasmOutcome *outcome);
 
 // Runs `proxy_on_response_body` with the next piece of the body.
 //
 // Returns as `proxy_wasm_stream_request_body`.
 //
 // # Safety
-// As `proxy_wasm_stream_request_headers`, in the body filter; `(body, body_len)` is a string.
+// As `proxy_wasm_streams_request_headers`, of one context, in the body filter; `(body, body_len)` is a string.
 int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context,
                                     void *r,
                                     const char *body,

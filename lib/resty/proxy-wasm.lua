@@ -56,6 +56,7 @@ local CONTEXT_WEIGHT = 16
 
 local plugin_p = ffi.new("ProxyWasmPlugin *[1]")
 local context_p = ffi.new("ProxyWasmContext *[1]")
+local contexts = ffi.new("const ProxyWasmContext *[1]")
 local str_p = ffi.new("ProxyWasmStr[1]")
 local plugin_type = ffi.typeof("ProxyWasmPlugin *")
 local context_type = ffi.typeof("ProxyWasmContext *")
@@ -290,7 +291,9 @@ function _M.on_http_request_headers(plugin_ctx)
         return nil, "bad request"
     end
 
-    local rc = lib.proxy_wasm_stream_request_headers(plugin_ctx, r, outcome)
+    contexts[0] = plugin_ctx
+
+    local rc = lib.proxy_wasm_streams_request_headers(contexts, 1, r, outcome)
     if rc < 0 then
         return failed(rc, "failed to run proxy_on_http_request_headers")
     end
@@ -348,7 +351,9 @@ end
 -- LuaJIT compiles no further than a function of nginx's that it cannot look into, as that which gives all headers: what follows is compiled
 -- as a function of its own. The last parameter keeps the headers' strings alive.
 local function run_response_headers(plugin_ctx, r, headers, n, _)
-    local rc = lib.proxy_wasm_stream_response_headers(plugin_ctx, r, headers, n, outcome)
+    contexts[0] = plugin_ctx
+
+    local rc = lib.proxy_wasm_streams_response_headers(contexts, 1, r, headers, n, outcome)
     if rc < 0 then
         return failed(rc, "failed to run proxy_on_http_response_headers")
     end

@@ -112,34 +112,47 @@ struct Held {
 }
 
 impl Contexts {
-    /// Adds a context and gives its id.
-    pub fn insert(&mut self, kind: ContextKind) -> u32 {
-        let free = match &kind {
-            ContextKind::Root(_) => self.free_roots.pop(),
-            ContextKind::Stream(stream) => {
-                self.streams += 1;
-                let last = |root| self.free_streams.iter().rposition(|(r, _)| *r == root);
-                let position = last(stream.root_id).or_else(|| last(0));
-                position.map(|i| self.free_streams.swap_remove(i).1)
-            }
-        };
-        let context = Context {
-            kind,
-            finish: Finish::No,
-        };
-        if let Some(id) = free {
-            self.slots[id as usize - 1] = Some(context);
-            return id;
-        }
-        self.slots.push(Some(context));
-        u32::try_from(self.slots.len()).expect("fewer than 2^32 contexts fit into memory")
+    /// Adds a plugin context and gives its id.
+    pub fn insert_root(&mut self, root: RootContext) -> u32 {
+        let free = self.free_roots.pop();
+        self.put(free, ContextKind::Root(root))
     }
 
-    /// Takes a context out; its id is free from now on.
-    pub fn remove(&mut self, id: u32) -> Option<Context> {
-        let context = self.slots.get_mut((id as usize).wrapping_sub(1))?.take()?;
-        match &context.kind {
-            ContextKind::Root(_) => {
+    /// Adds the context of a request that begins, and gives its id.
+    pub fn insert_stream(&mut self, root_id: u32, stream: Rc<dyn HttpStream>) -> u32 {
+        self.streams += 1;
+        let last = |root| self.free_streams.iter().rposition(|(r, _)| *r == root);
+        let free = last(root_id)
+            .or_else(|| last(0))
+            .map(|i| self.free_streams.swap_remove(i).1);
+        self.put(
+            free,
+            ContextKind::Stream(StreamContext::new(root_id, stream)),
+        )
+    }
+
+    /// Puts it where it stays: a context of a request is large.
+    #[inline(always)]
+    fn put(&mut self, free: Option<u32>, kind: ContextKind) -> u32 {
+        let id = free.unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len()).expect("fewer than 2^32 contexts fit into memory")
+        });
+        self.slots[id as usize - 1] = Some(Context {
+            kind,
+            finish: Finish::No,
+        });
+        id
+    }
+
+    /// Drops a context; its id is free from now on. False where there is none.
+    pub fn remove(&mut self, id: u32) -> bool {
+        let Some(slot) = self.slots.get_mut((id as usize).wrapping_sub(1)) else {
+            return false;
+        };
+        match slot.as_ref().map(|context| &context.kind) {
+            None => return false,
+            Some(ContextKind::Root(_)) => {
                 self.free_roots.push(id);
                 for (root, _) in &mut self.free_streams {
                     if *root == id {
@@ -147,7 +160,7 @@ impl Contexts {
                     }
                 }
             }
-            ContextKind::Stream(stream) => {
+            Some(ContextKind::Stream(stream)) => {
                 self.streams -= 1;
                 match self.held.iter_mut().find(|held| held.id == id) {
                     Some(held) => held.free = Some(stream.root_id),
@@ -155,7 +168,8 @@ impl Contexts {
                 }
             }
         }
-        Some(context)
+        *slot = None;
+        true
     }
 
     /// Keeps the id of a request's context from being used again until it is released as often.
@@ -276,8 +290,9 @@ mod tests {
     use super::*;
     use crate::abi::testing::FakeGuest;
 
-    fn root() -> ContextKind {
-        ContextKind::Root(RootContext {
+    /// Adds a plugin context.
+    fn root(contexts: &mut Contexts) -> u32 {
+        contexts.insert_root(RootContext {
             config: b"".as_slice().into(),
             tick_period: 0,
             has_queue: false,
@@ -285,73 +300,75 @@ mod tests {
         })
     }
 
-    fn stream() -> ContextKind {
-        let context = StreamContext::new(1, FakeGuest::new().stream);
-        ContextKind::Stream(context)
+    /// Adds the context of a request.
+    fn stream(contexts: &mut Contexts) -> u32 {
+        stream_of(contexts, 1)
     }
+
+    fn stream_of(contexts: &mut Contexts, root_id: u32) -> u32 {
+        contexts.insert_stream(root_id, FakeGuest::new().stream)
+    }
+
+    type Insert = fn(&mut Contexts) -> u32;
 
     #[test]
     fn ids_count_from_one_for_both_kinds() {
         let mut contexts = Contexts::default();
         assert!(contexts.is_empty());
-        let ids = [root(), stream(), stream(), root()].map(|kind| contexts.insert(kind));
+        let ids = [root as Insert, stream, stream, root].map(|insert| insert(&mut contexts));
         assert_eq!(ids, [1, 2, 3, 4]);
         assert_eq!(contexts.len(), 4);
         for unknown in [0, 5, u32::MAX] {
             assert!(contexts.get(unknown).is_none());
             assert!(contexts.get_mut(unknown).is_none());
-            assert!(contexts.remove(unknown).is_none());
+            assert!(!contexts.remove(unknown));
         }
     }
 
     #[test]
     fn a_freed_id_is_used_again_by_its_kind_only() {
         let mut contexts = Contexts::default();
-        for kind in [root(), stream(), root(), stream()] {
-            contexts.insert(kind);
+        for insert in [root as Insert, stream, root, stream] {
+            insert(&mut contexts);
         }
-        assert!(contexts.remove(3).is_some());
-        assert!(contexts.remove(3).is_none(), "an id is freed once");
-        assert!(contexts.remove(2).is_some());
+        assert!(contexts.remove(3));
+        assert!(!contexts.remove(3), "an id is freed once");
+        assert!(contexts.remove(2));
         assert_eq!(contexts.len(), 2);
-        assert_eq!(contexts.insert(root()), 3);
-        assert_eq!(contexts.insert(root()), 5);
-        assert_eq!(contexts.insert(stream()), 2);
-        assert_eq!(contexts.insert(stream()), 6);
+        assert_eq!(root(&mut contexts), 3);
+        assert_eq!(root(&mut contexts), 5);
+        assert_eq!(stream(&mut contexts), 2);
+        assert_eq!(stream(&mut contexts), 6);
     }
 
     #[test]
     fn a_streams_id_is_used_again_by_its_plugin_context() {
-        let of = |root_id| match stream() {
-            ContextKind::Stream(context) => {
-                ContextKind::Stream(StreamContext { root_id, ..context })
-            }
-            root @ ContextKind::Root(_) => root,
-        };
         let mut contexts = Contexts::default();
-        for kind in [root(), root(), of(1), of(2), of(1)] {
-            contexts.insert(kind);
+        root(&mut contexts);
+        root(&mut contexts);
+        for root_id in [1, 2, 1] {
+            stream_of(&mut contexts, root_id);
         }
         for id in [3, 4, 5] {
             contexts.remove(id);
         }
         assert_eq!(contexts.streams(), 0);
-        assert_eq!(contexts.insert(of(2)), 4);
-        assert_eq!(contexts.insert(of(2)), 6, "3 and 5 are those of 1");
-        assert_eq!(contexts.insert(of(1)), 5);
+        assert_eq!(stream_of(&mut contexts, 2), 4);
+        assert_eq!(stream_of(&mut contexts, 2), 6, "3 and 5 are those of 1");
+        assert_eq!(stream_of(&mut contexts, 1), 5);
         contexts.remove(1);
-        assert_eq!(contexts.insert(of(2)), 3, "1 is gone");
+        assert_eq!(stream_of(&mut contexts, 2), 3, "1 is gone");
     }
 
     #[test]
     fn a_context_starts_anew_under_a_used_id() {
         let mut contexts = Contexts::default();
-        let id = contexts.insert(stream());
+        let id = stream(&mut contexts);
         contexts.get_mut(id).unwrap().finish = Finish::Due;
         assert_eq!(contexts.due(), [id]);
         contexts.remove(id);
         assert!(contexts.due().is_empty());
-        assert_eq!(contexts.insert(stream()), id);
+        assert_eq!(stream(&mut contexts), id);
         assert_eq!(contexts.get(id).unwrap().finish, Finish::No);
     }
 
@@ -359,25 +376,25 @@ mod tests {
     fn an_id_that_is_held_waits_until_it_is_released_as_often() {
         for removed_first in [true, false] {
             let mut contexts = Contexts::default();
-            for kind in [root(), stream(), stream()] {
-                contexts.insert(kind);
+            for insert in [root as Insert, stream, stream] {
+                insert(&mut contexts);
             }
             contexts.hold(2);
             contexts.hold(2);
             if removed_first {
                 contexts.remove(2);
-                assert_eq!(contexts.insert(stream()), 4);
+                assert_eq!(stream(&mut contexts), 4);
             }
             contexts.release(2);
             assert!(contexts.get(2).is_none() || !removed_first);
-            assert_eq!(contexts.insert(stream()), if removed_first { 5 } else { 4 });
+            assert_eq!(stream(&mut contexts), if removed_first { 5 } else { 4 });
             contexts.release(2);
             contexts.release(2);
             if !removed_first {
-                assert_eq!(contexts.insert(stream()), 5);
+                assert_eq!(stream(&mut contexts), 5);
                 contexts.remove(2);
             }
-            assert_eq!(contexts.insert(stream()), 2);
+            assert_eq!(stream(&mut contexts), 2);
         }
     }
 }

@@ -52,8 +52,8 @@ pub use shared::{
 pub use stream::{
     ProxyWasmOutcome, proxy_wasm_request_bypass, proxy_wasm_request_keep_body,
     proxy_wasm_request_left_semaphore, proxy_wasm_request_owes_body, proxy_wasm_request_park,
-    proxy_wasm_stream_request_body, proxy_wasm_stream_request_headers,
-    proxy_wasm_stream_response_body, proxy_wasm_stream_response_headers, proxy_wasm_stream_resume,
+    proxy_wasm_stream_request_body, proxy_wasm_stream_response_body, proxy_wasm_stream_resume,
+    proxy_wasm_streams_request_headers, proxy_wasm_streams_response_headers,
     proxy_wasm_worker_requests,
 };
 

@@ -48,29 +48,33 @@ pub struct ProxyWasmOutcome {
     pub grpc_status: c_int,
     /// How long the request waits at most, in milliseconds.
     pub wait: c_int,
+    /// How many plugins have run, where there was a list of them. Always valid.
+    pub ran: usize,
 }
 
-/// Runs `proxy_on_request_headers`.
+/// Runs `proxy_on_request_headers` of each of `contexts`, until there is something to do.
 ///
-/// Returns a sum of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a
-/// client made, as in timers.
+/// Returns 0 where nothing is left to do; or what the last that has run, of `outcome->ran`, has left. That is a sum of the numbers below; or -1
+/// where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in timers: then none has run.
 /// 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 /// holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
 /// to be asked too.
 ///
 /// # Safety
-/// `context` came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its response, `outcome` is
-/// writable.
+/// `contexts` points at `contexts_len` that came from `proxy_wasm_context_new`, `r` is the `ngx_http_request_t` that runs, in a phase before its
+/// response, `outcome` is writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn proxy_wasm_stream_request_headers(
-    context: *const ProxyWasmContext,
+pub unsafe extern "C" fn proxy_wasm_streams_request_headers(
+    contexts: *const *const ProxyWasmContext,
+    contexts_len: usize,
     r: *mut c_void,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
-            run(context, r, Phase::Request, outcome, |_, stream, _| {
+            let contexts = list(contexts, contexts_len);
+            run(contexts, r, Phase::Request, outcome, |_, _, stream, _| {
                 stream.on_request_headers().map(|()| BodyOutcome::Pass)
             })
         }
@@ -80,11 +84,11 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_headers(
 /// Runs `proxy_on_request_body` with the next piece of the body. A null `body` means that there is none to show; an empty one is
 /// shown.
 ///
-/// Returns as `proxy_wasm_stream_request_headers`, with 1: `outcome->body` goes on instead, 2: nothing goes on now. After -1,
+/// Returns as `proxy_wasm_streams_request_headers`, with 1: `outcome->body` goes on instead, 2: nothing goes on now. After -1,
 /// `outcome->body` is what was held back before, null where nothing was.
 ///
 /// # Safety
-/// As `proxy_wasm_stream_request_headers`; `(body, body_len)` is a string.
+/// As `proxy_wasm_streams_request_headers`, of one context; `(body, body_len)` is a string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_stream_request_body(
     context: *const ProxyWasmContext,
@@ -98,9 +102,13 @@ pub unsafe extern "C" fn proxy_wasm_stream_request_body(
         // SAFETY: the caller says so of each pointer.
         unsafe {
             let chunk = (!body.is_null()).then(|| bytes(body, body_len));
-            run(context, r, Phase::Request, outcome, |_, stream, out| {
-                stream.on_request_body(chunk, end_of_stream != 0, out)
-            })
+            run(
+                [context],
+                r,
+                Phase::Request,
+                outcome,
+                |_, _, stream, out| stream.on_request_body(chunk, end_of_stream != 0, out),
+            )
         }
     })
 }
@@ -136,7 +144,7 @@ pub extern "C" fn proxy_wasm_request_left_semaphore() -> *mut c_void {
 /// Returns as `proxy_wasm_stream_request_body`; with 128 the request has to wait on. -1 where a callback trapped, or the VM had before.
 ///
 /// # Safety
-/// As `proxy_wasm_stream_request_headers`; `semaphore` was given to `proxy_wasm_request_park`.
+/// As `proxy_wasm_streams_request_headers`, of one context; `semaphore` was given to `proxy_wasm_request_park`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_stream_resume(
     context: *const ProxyWasmContext,
@@ -149,23 +157,28 @@ pub unsafe extern "C" fn proxy_wasm_stream_resume(
         unsafe {
             let semaphore = Semaphore::new(semaphore);
             worker::with_request(r, |request| request.unpark(semaphore));
-            run(context, r, Phase::Request, outcome, |_, stream, out| {
-                stream.resume(out)
-            })
+            run(
+                [context],
+                r,
+                Phase::Request,
+                outcome,
+                |_, _, stream, out| stream.resume(out),
+            )
         }
     })
 }
 
-/// Runs `proxy_on_response_headers`. `response_headers` are all headers of the response; null where nothing but plugins has changed them
-/// since the last call for this request, and for a plugin whose flags lack 64.
+/// Runs `proxy_on_response_headers` of each of `contexts`, until there is something to do. `response_headers` are all headers of the
+/// response; null where nothing but plugins has changed them since the last call for this request, and for plugins whose flags lack 64.
 ///
-/// Returns as `proxy_wasm_stream_request_headers`.
+/// Returns as `proxy_wasm_streams_request_headers`.
 ///
 /// # Safety
-/// As `proxy_wasm_stream_request_headers`, in the header filter; the headers are valid for the call.
+/// As `proxy_wasm_streams_request_headers`, in the header filter; the headers are valid for the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
-    context: *const ProxyWasmContext,
+pub unsafe extern "C" fn proxy_wasm_streams_response_headers(
+    contexts: *const *const ProxyWasmContext,
+    contexts_len: usize,
     r: *mut c_void,
     response_headers: *const ProxyWasmHeader,
     response_headers_len: usize,
@@ -174,19 +187,21 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
     guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
+            let contexts = list(contexts, contexts_len);
             let given = headers(response_headers, response_headers_len);
+            let mut given = (!response_headers.is_null()).then_some(given);
             run(
-                context,
+                contexts,
                 r,
                 Phase::ResponseHeaders,
                 outcome,
-                |request, stream, _| {
-                    if !response_headers.is_null() {
+                |context, request, stream, _| {
+                    if let Some(given) = given.take() {
                         request.set_response_headers(given);
                     }
                     stream.on_response_headers()?;
-                    if (*context).flags & CHANGES_BODY == CHANGES_BODY {
-                        request.clear_response_length(|| asks_for_body(request, &(*context).asks));
+                    if context.flags & CHANGES_BODY == CHANGES_BODY {
+                        request.clear_response_length(|| asks_for_body(request, &context.asks));
                     }
                     Ok(BodyOutcome::Pass)
                 },
@@ -200,7 +215,7 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_headers(
 /// Returns as `proxy_wasm_stream_request_body`.
 ///
 /// # Safety
-/// As `proxy_wasm_stream_request_headers`, in the body filter; `(body, body_len)` is a string.
+/// As `proxy_wasm_streams_request_headers`, of one context, in the body filter; `(body, body_len)` is a string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn proxy_wasm_stream_response_body(
     context: *const ProxyWasmContext,
@@ -215,11 +230,11 @@ pub unsafe extern "C" fn proxy_wasm_stream_response_body(
         unsafe {
             let chunk = bytes(body, body_len);
             run(
-                context,
+                [context],
                 r,
                 Phase::ResponseBody,
                 outcome,
-                |request, stream, out| {
+                |_, request, stream, out| {
                     let body = stream.on_response_body(chunk, end_of_stream != 0, out)?;
                     if body == BodyOutcome::Replace && request.response_has_no_body() {
                         // The client would take it for the next response.
@@ -281,51 +296,82 @@ fn asks_for_body(request: &Request, asks: &Cell<bool>) -> bool {
     !asks.get() || !asked.is_empty()
 }
 
-/// Finds the stream, runs `callback` and writes down what is left to do.
+/// # Safety
+/// `contexts` points at so many, or there are none.
+unsafe fn list<'a>(
+    contexts: *const *const ProxyWasmContext,
+    len: usize,
+) -> impl Iterator<Item = *const ProxyWasmContext> + 'a {
+    let contexts: &'a [*const ProxyWasmContext] = if len == 0 {
+        &[]
+    } else {
+        // SAFETY: the caller says that so many are there.
+        unsafe { std::slice::from_raw_parts(contexts, len) }
+    };
+    contexts.iter().copied()
+}
+
+/// Finds the stream of each of `contexts`, runs `callback` and writes down what is left to do, if anything: then it goes no further.
 ///
 /// # Safety
-/// As `proxy_wasm_stream_request_headers`.
+/// As `proxy_wasm_streams_request_headers`.
 unsafe fn run(
-    context: *const ProxyWasmContext,
+    contexts: impl IntoIterator<Item = *const ProxyWasmContext>,
     r: *mut c_void,
     phase: Phase,
     outcome: *mut ProxyWasmOutcome,
-    callback: impl FnOnce(&Request, &Stream, &mut Vec<u8>) -> Result<BodyOutcome, Error>,
+    mut callback: impl FnMut(
+        &ProxyWasmContext,
+        &Request,
+        &Stream,
+        &mut Vec<u8>,
+    ) -> Result<BodyOutcome, Error>,
 ) -> c_int {
-    // SAFETY: the caller says that it is a context.
-    let ProxyWasmContext { context, flags, .. } = unsafe { &*context };
-    if flags & FLAG_ACTS_AT_END != 0 {
-        background::keep();
-    }
     // SAFETY: the caller says that it is writable.
     let outcome = unsafe { &mut *outcome };
     outcome.body = ProxyWasmStr::EMPTY;
+    outcome.ran = 0;
     worker::with(|worker| {
         // SAFETY: the caller says that the request has not ended.
         let entry = match unsafe { worker.entry(r) } {
             Ok(Some(entry)) => entry,
             Ok(None) => return NO_REQUEST,
-            Err(_) => return -1,
+            Err(_) => {
+                outcome.ran = 1;
+                return -1;
+            }
         };
         if entry.is_bypassed() {
             return 0;
         }
         let request = entry.request();
         request.set_phase(phase);
-        let Ok(stream) = entry.stream(context) else {
-            return -1;
-        };
         let out = &mut *worker.given_out.borrow_mut();
-        out.body.clear();
-        match callback(request, &stream, &mut out.body) {
-            Ok(body) => describe(request, &stream, body, out, outcome),
-            Err(_) => {
-                if !out.body.is_empty() {
-                    outcome.body = ProxyWasmStr::new(&out.body);
+        for context in contexts {
+            // SAFETY: the caller says that it is a context.
+            let context = unsafe { &*context };
+            outcome.ran += 1;
+            if context.flags & FLAG_ACTS_AT_END != 0 {
+                background::keep();
+            }
+            let Ok(stream) = entry.stream(&context.context) else {
+                return -1;
+            };
+            out.body.clear();
+            let left = match callback(context, request, &stream, &mut out.body) {
+                Ok(body) => describe(request, &stream, body, out, outcome),
+                Err(_) => {
+                    if !out.body.is_empty() {
+                        outcome.body = ProxyWasmStr::new(&out.body);
+                    }
+                    -1
                 }
-                -1
+            };
+            if left != 0 {
+                return left;
             }
         }
+        0
     })
 }
 

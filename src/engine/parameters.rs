@@ -2,9 +2,9 @@
 
 use wasmparser::{ExternalKind, Operator, Parser, Payload, TypeRef};
 
-/// Whether the function that a module exports under a name ever looks at its parameter of that number, counted from 0. `None` where it
-/// cannot be told: there is no such function, or the bytes are no module.
-pub fn is_read(bytes: &[u8], export: &str, parameter: u32) -> Option<bool> {
+/// Whether the function that a module exports under a name ever looks at one of these parameters, counted from 0. `None` where it cannot be
+/// told: there is no such function, or the bytes are no module.
+pub fn are_read(bytes: &[u8], export: &str, parameters: &[u32]) -> Option<bool> {
     let module = wat::parse_bytes(bytes).ok()?;
     let mut imported = 0;
     let mut wanted = None;
@@ -32,7 +32,7 @@ pub fn is_read(bytes: &[u8], export: &str, parameter: u32) -> Option<bool> {
                 if wanted == Some(index) {
                     for operator in body.get_operators_reader().ok()? {
                         if let Operator::LocalGet { local_index } = operator.ok()?
-                            && local_index == parameter
+                            && parameters.contains(&local_index)
                         {
                             return Some(true);
                         }
@@ -49,7 +49,7 @@ pub fn is_read(bytes: &[u8], export: &str, parameter: u32) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_read;
+    use super::are_read;
 
     const MODULE: &str = r#"(module
         (import "env" "imported" (func $imported (param i32)))
@@ -62,12 +62,14 @@ mod tests {
 
     #[test]
     fn what_a_function_looks_at() {
-        let read = |name, parameter| is_read(MODULE.as_bytes(), name, parameter);
+        let read = |name, parameter| are_read(MODULE.as_bytes(), name, &[parameter]);
         assert_eq!(read("first", 0), Some(true));
         assert_eq!(read("first", 1), Some(false));
         assert_eq!(read("nested", 1), Some(true));
         assert_eq!(read("nested", 0), Some(false));
         assert_eq!(read("sets", 1), Some(false));
+        let both = |name| are_read(MODULE.as_bytes(), name, &[0, 1]);
+        assert_eq!((both("first"), both("sets")), (Some(true), Some(false)));
     }
 
     #[test]
@@ -78,7 +80,7 @@ mod tests {
             (MODULE, "none"),
             ("(", "first"),
         ] {
-            assert_eq!(is_read(module.as_bytes(), name, 0), None, "{name}");
+            assert_eq!(are_read(module.as_bytes(), name, &[0]), None, "{name}");
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Request {
     pub(super) response: Cell<HeaderList>,
     /// They have been told.
     pub(super) has_response: Cell<bool>,
+    /// What was last found out of a map, for as long as nobody changes it.
+    outline: Cell<Option<(HeaderMap, Outline)>>,
     pub(super) scheme: RefCell<Option<Vec<u8>>>,
     pub(super) new_path: RefCell<Option<NewPath>>,
     /// Why the last local response was sent.
@@ -66,6 +68,7 @@ impl Request {
             text: Cell::default(),
             response: Cell::default(),
             has_response: Cell::new(false),
+            outline: Cell::new(None),
             scheme: RefCell::default(),
             new_path: RefCell::default(),
             details: RefCell::default(),
@@ -116,8 +119,10 @@ impl Request {
         self.waiting.take()
     }
 
+    /// A callback of this phase is about to run. Since the last one anything may have changed.
     pub fn set_phase(&self, phase: Phase) {
         self.phase.set(phase);
+        self.outline.set(None);
     }
 
     pub fn phase(&self) -> Phase {
@@ -201,6 +206,7 @@ impl HttpStream for Request {
     }
 
     fn add_header(&self, map: HeaderMap, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        self.outline.set(None);
         match map {
             HeaderMap::Request => self.add_request_header(name, value),
             HeaderMap::Response => self.add_response_header(name, value),
@@ -208,6 +214,7 @@ impl HttpStream for Request {
     }
 
     fn replace_header(&self, map: HeaderMap, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+        self.outline.set(None);
         match map {
             HeaderMap::Request => self.replace_request_header(name, value),
             HeaderMap::Response => self.replace_response_header(name, value),
@@ -215,6 +222,7 @@ impl HttpStream for Request {
     }
 
     fn remove_header(&self, map: HeaderMap, name: &[u8]) -> Result<(), HeaderError> {
+        self.outline.set(None);
         match map {
             HeaderMap::Request => self.remove_request_header(name),
             HeaderMap::Response => self.remove_response_header(name),
@@ -222,6 +230,7 @@ impl HttpStream for Request {
     }
 
     fn set_headers(&self, map: HeaderMap, headers: &[(&[u8], &[u8])]) -> Result<(), HeaderError> {
+        self.outline.set(None);
         match map {
             HeaderMap::Request => self.set_request_headers(headers),
             HeaderMap::Response => self.replace_all_response_headers(headers),
@@ -233,6 +242,7 @@ impl HttpStream for Request {
     }
 
     fn set_property(&self, path: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        self.outline.set(None);
         self.write_property(path, value)
     }
 
@@ -262,10 +272,17 @@ impl HttpStream for Request {
     }
 
     fn outline(&self, map: HeaderMap) -> Outline {
-        match map {
+        if let Some((known, outline)) = self.outline.get()
+            && known == map
+        {
+            return outline;
+        }
+        let outline = match map {
             HeaderMap::Request => self.request_outline(),
             HeaderMap::Response => self.response_outline(),
-        }
+        };
+        self.outline.set(Some((map, outline)));
+        outline
     }
 }
 

@@ -25,6 +25,10 @@ const READERS: [&str; 4] = [
     "proxy_set_header_map_pairs",
 ];
 
+/// The parameters of `proxy_on_request_headers` and `proxy_on_response_headers`, behind the context.
+const HEADERS: u32 = 1;
+const END_OF_STREAM: u32 = 2;
+
 /// A plugin's code, compiled and linked with the host's functions.
 pub struct Compiled {
     template: Arc<dyn Template<VmState>>,
@@ -43,6 +47,10 @@ pub struct Compiled {
     pub unknown_imports: Vec<String>,
     /// The plugin could look at the response's headers, or at how many there are.
     pub reads_response_headers: bool,
+    /// What `proxy_on_request_headers` is given of the headers, or what follows it, could make a difference.
+    pub looks_at_request: bool,
+    /// The same of `proxy_on_response_headers`.
+    pub looks_at_response: bool,
     /// The code is the processor's, and not interpreted.
     pub is_compiled: bool,
     /// What the engine has to say of how it compiled the module.
@@ -170,9 +178,15 @@ fn build(
     }
     let matched = imports::resolve(module.imports()).map_err(Error::Import)?;
     let reads = |i: &Import| i.module == "env" && READERS.contains(&&*i.name);
-    let counts = || parameters::is_read(bytes, "proxy_on_response_headers", 1) != Some(false);
-    let reads_response_headers = exports.iter().any(|e| e == "proxy_on_response_headers")
-        && (module.imports().iter().any(reads) || counts());
+    let exported = |name: &str| exports.iter().any(|e| e == name);
+    let reads_any = |callback, of: &[u32]| parameters::are_read(bytes, callback, of) != Some(false);
+    let reads_response_headers = exported("proxy_on_response_headers")
+        && (module.imports().iter().any(reads)
+            || reads_any("proxy_on_response_headers", &[HEADERS]));
+    let looks_at_request = exported("proxy_on_request_body")
+        || reads_any("proxy_on_request_headers", &[HEADERS, END_OF_STREAM]);
+    let looks_at_response =
+        reads_response_headers || reads_any("proxy_on_response_headers", &[END_OF_STREAM]);
     let compiled = Compiled {
         abi,
         hash,
@@ -186,6 +200,8 @@ fn build(
             .collect(),
         unknown_imports: matched.unknown,
         reads_response_headers,
+        looks_at_request,
+        looks_at_response,
         is_compiled: module.is_compiled(),
         notice: module.notice().map(str::to_owned),
         origin: match (found, cache) {

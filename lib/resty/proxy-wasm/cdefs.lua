@@ -43,6 +43,7 @@ typedef struct ProxyWasmOutcome {
     int status;
     int grpc_status;
     int wait;
+    size_t ran;
 } ProxyWasmOutcome;
 
 typedef struct ProxyWasmTask {
@@ -80,9 +81,9 @@ void proxy_wasm_context_free(struct ProxyWasmContext *context);
 int proxy_wasm_context_flags(const struct ProxyWasmContext *context);
 size_t proxy_wasm_context_body_limit(const struct ProxyWasmContext *context);
 
-int proxy_wasm_stream_request_headers(const struct ProxyWasmContext *context, void *r, struct ProxyWasmOutcome *outcome);
+int proxy_wasm_streams_request_headers(const struct ProxyWasmContext *const *contexts, size_t contexts_len, void *r, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_request_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
-int proxy_wasm_stream_response_headers(const struct ProxyWasmContext *context, void *r, const struct ProxyWasmHeader *response_headers, size_t response_headers_len, struct ProxyWasmOutcome *outcome);
+int proxy_wasm_streams_response_headers(const struct ProxyWasmContext *const *contexts, size_t contexts_len, void *r, const struct ProxyWasmHeader *response_headers, size_t response_headers_len, struct ProxyWasmOutcome *outcome);
 int proxy_wasm_stream_response_body(const struct ProxyWasmContext *context, void *r, const char *body, size_t body_len, int end_of_stream, struct ProxyWasmOutcome *outcome);
 void proxy_wasm_request_bypass(void *r);
 int proxy_wasm_request_keep_body(void *r, const char *body, size_t body_len);

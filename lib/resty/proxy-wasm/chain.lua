@@ -13,6 +13,7 @@
 
 
 local bit = require "bit"
+local ffi = require "ffi"
 local base = require "resty.core.base"
 local background = require "resty.proxy-wasm.background"
 local cdefs = require "resty.proxy-wasm.cdefs"
@@ -54,6 +55,7 @@ local STRINGS = options.STRINGS
 local FIELDS = { name = "string", path = "string", env = "table", fail = "string" }
 
 
+local contexts_type = ffi.typeof("const ProxyWasmContext *[?]")
 local outcome = outcomes.outcome
 
 
@@ -109,9 +111,18 @@ function _M.new(specs, load, configure)
         error("bad plugins: table expected, got " .. type(specs), 3)
     end
 
-    local self = { n = #specs, reads_headers = false, filters_body = false }
+    local n = #specs
+    local self = {
+        n = n,
+        reads_headers = false,
+        filters_body = false,
+        reads_body = false,
+        -- the contexts in order, and in reverse order
+        contexts = contexts_type(n),
+        reversed = contexts_type(n),
+    }
 
-    for i = 1, #specs do
+    for i = 1, n do
         local spec = specs[i]
         check(i, spec)
 
@@ -143,16 +154,20 @@ function _M.new(specs, load, configure)
         local flags = lib.proxy_wasm_plugin_flags(plugin)
         local reads_headers = band(flags, READS_RESPONSE_HEADERS) ~= 0
         local filters_body = band(flags, HAS_RESPONSE_BODY) ~= 0
+        local reads_body = band(flags, HAS_REQUEST_BODY) ~= 0
 
         self[i] = {
             context = context,
             fail_open = spec.fail == "open",
-            reads_body = band(flags, HAS_REQUEST_BODY) ~= 0,
+            reads_body = reads_body,
             body_limit = tonumber(lib.proxy_wasm_context_body_limit(context)),
             filters_body = filters_body,
         }
+        self.contexts[i - 1] = context
+        self.reversed[n - i] = context
         self.reads_headers = self.reads_headers or reads_headers
         self.filters_body = self.filters_body or filters_body
+        self.reads_body = self.reads_body or reads_body
     end
 
     return setmetatable(self, mt)
@@ -246,24 +261,15 @@ local function run_bodies(self, r, first, last)
 end
 
 
--- Runs proxy_on_request_headers and, where a plugin has a callback for it and the request has a body, proxy_on_request_body.
---
--- Returns nothing, and does not return where a plugin ended the request. Phases: access; as rewrite() in rewrite.
-function _M.access(self)
-    local r = get_request()
-    if not r then
-        error("no request", 2)
-    end
+-- Goes on with a chain that has stopped at a plugin which has left something to do. Gives how many of the plugins have seen the body. Does
+-- not return where the request is over.
+local function go_on(self, r, rc)
+    local n = self.n
+    local ran, shown = 0, 0
 
-    local shown = 0
-
-    for i = 1, self.n do
-        local plugin = self[i]
-        local rc = lib.proxy_wasm_stream_request_headers(plugin.context, r, outcome)
-
-        if rc == NO_REQUEST then
-            error("no request", 2)
-        end
+    repeat
+        ran = ran + tonumber(outcome.ran)
+        local plugin = self[ran]
 
         if rc > 0 then
             rc = outcomes.apply_request(rc, plugin.context, r)
@@ -276,38 +282,67 @@ function _M.access(self)
 
         elseif band(rc, OUTCOME_PAUSED) ~= 0 then
             -- those behind it see the request once this plugin lets it go, with its body
-            run_bodies(self, r, shown + 1, i)
-            shown = i
+            run_bodies(self, r, shown + 1, ran)
+            shown = ran
         end
+
+        rc = lib.proxy_wasm_streams_request_headers(self.contexts + ran, n - ran, r, outcome)
+    until rc == 0
+
+    return shown
+end
+
+
+-- Runs proxy_on_request_headers and, where a plugin has a callback for it and the request has a body, proxy_on_request_body.
+--
+-- Returns nothing, and does not return where a plugin ended the request. Phases: access; as rewrite() in rewrite.
+function _M.access(self)
+    local r = get_request()
+    if not r then
+        error("no request", 2)
     end
 
-    run_bodies(self, r, shown + 1, self.n)
+    local shown = 0
+    local rc = lib.proxy_wasm_streams_request_headers(self.contexts, self.n, r, outcome)
+
+    if rc == NO_REQUEST then
+        error("no request", 2)
+    end
+
+    if rc ~= 0 then
+        shown = go_on(self, r, rc)
+    end
+
+    if self.reads_body then
+        run_bodies(self, r, shown + 1, self.n)
+    end
 end
 
 
 _M.rewrite = _M.access
 
 
--- See run_response_headers() in resty.proxy-wasm.
-local function run_response_headers(self, r, headers, n, _)
-    for i = self.n, 1, -1 do
-        local plugin = self[i]
-        local rc = lib.proxy_wasm_stream_response_headers(plugin.context, r, headers, n, outcome)
+-- As go_on(), for the response.
+local function go_on_with_response(self, r, rc)
+    local n = self.n
+    local ran = 0
 
+    repeat
+        ran = ran + tonumber(outcome.ran)
         -- the library keeps up with what plugins change
-        headers, n = nil, 0
+        local headers, count, _ = nil, 0
 
         if rc < 0 then
-            if fails(plugin) then
+            if fails(self[n + 1 - ran]) then
                 return outcomes.fail_response()
             end
 
             if self.reads_headers then
                 -- how far it came is not known
-                headers, n, _ = response_headers.collect()
+                headers, count, _ = response_headers.collect()
             end
 
-        elseif rc ~= 0 then
+        else
             outcomes.apply_response_headers(rc)
 
             if band(rc, OUTCOME_CLOSE) ~= 0 then
@@ -319,6 +354,18 @@ local function run_response_headers(self, r, headers, n, _)
                 return
             end
         end
+
+        rc = lib.proxy_wasm_streams_response_headers(self.reversed + ran, n - ran, r, headers, count, outcome)
+    until rc == 0
+end
+
+
+-- See run_response_headers() in resty.proxy-wasm.
+local function run_response_headers(self, r, headers, n, _)
+    local rc = lib.proxy_wasm_streams_response_headers(self.reversed, self.n, r, headers, n, outcome)
+
+    if rc ~= 0 and rc ~= NO_REQUEST then
+        return go_on_with_response(self, r, rc)
     end
 end
 

@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use super::{FakeHost, FakeStream};
-use crate::abi::contexts::{ContextKind, RootContext, StreamContext};
+use crate::abi::contexts::RootContext;
 use crate::abi::types::{AbiVersion, Status};
 use crate::abi::vm::{Bounds, PluginInfo, Rate, VmState};
 use crate::abi::{imports, wasi};
@@ -42,12 +42,12 @@ impl FakeGuest {
         let host = Rc::new(FakeHost::default());
         let mut state = VmState::new(Rc::new(plugin_info()), Rc::<FakeHost>::clone(&host), 3);
         state.allocator = Some(Func::fake(1));
-        state.current = state.contexts.insert(ContextKind::Root(RootContext {
+        state.current = state.contexts.insert_root(RootContext {
             config: b"config".as_slice().into(),
             tick_period: 0,
             has_queue: false,
             serial: 7,
-        }));
+        });
         Self {
             memory: vec![0; 256 * 1024],
             state,
@@ -63,9 +63,8 @@ impl FakeGuest {
     pub fn with_stream() -> Self {
         let mut guest = Self::new();
         let stream = Rc::<FakeStream>::clone(&guest.stream);
-        let context = StreamContext::new(guest.state.current, stream);
-        let kind = ContextKind::Stream(context);
-        guest.state.current = guest.state.contexts.insert(kind);
+        let root_id = guest.state.current;
+        guest.state.current = guest.state.contexts.insert_stream(root_id, stream);
         guest
     }
 

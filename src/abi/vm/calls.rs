@@ -128,7 +128,6 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::abi::contexts::StreamContext;
     use crate::abi::testing::{FakeGuest, FakeStream};
 
     /// Begins a call that the host takes, and gives its number.
@@ -145,9 +144,8 @@ mod tests {
     }
 
     fn insert_stream(guest: &mut FakeGuest) -> u32 {
-        let context = StreamContext::new(1, Rc::<FakeStream>::clone(&guest.stream));
-        let kind = ContextKind::Stream(context);
-        guest.state.contexts.insert(kind)
+        let stream = Rc::<FakeStream>::clone(&guest.stream);
+        guest.state.contexts.insert_stream(1, stream)
     }
 
     #[test]

@@ -50,7 +50,9 @@ impl Raw {
         mut visit: impl FnMut(&[u8], &[u8]) -> bool,
     ) {
         let mut lower = Vec::new();
-        let lowered = self.collect(&mut scratch.0, false);
+        self.collect(&mut scratch.0, false);
+        // Other modules may leave names in lower case out.
+        let lowered = scratch.0.iter().all(|h| !h.key.data.is_null());
         if !lowered {
             self.collect(&mut scratch.0, true);
         }
@@ -96,12 +98,12 @@ impl Raw {
         (scratch.0.len(), framing)
     }
 
-    /// Gets all request headers. False if some have no name in lower case (other modules may leave it out).
-    fn collect(&self, headers: &mut Vec<FfiHeader>, as_sent: bool) -> bool {
+    /// Gets all request headers, with their names as they were sent or in lower case.
+    fn collect(&self, headers: &mut Vec<FfiHeader>, as_sent: bool) {
         headers.clear();
         let count = self.request_header_count();
         let (Some((symbols, r)), Ok(n)) = (self.live(), c_int::try_from(count)) else {
-            return true;
+            return;
         };
         headers.reserve(count);
         // SAFETY: there is room for `n` headers, and zeros are one that is nothing; `r` has not ended (see `live`).
@@ -113,7 +115,6 @@ impl Raw {
             // SAFETY: so many have been written, as zeros at least.
             unsafe { headers.set_len(count) };
         }
-        headers.iter().all(|h| !h.key.data.is_null())
     }
 
     /// Sets, adds or (with no value) removes a request header.

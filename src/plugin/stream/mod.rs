@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::vm::Turn;
 use super::{Error, PluginContext, Vm};
 use crate::abi::contexts::StreamContext;
-use crate::abi::host::{Event, HeaderMap, HttpStream, LocalResponse};
+use crate::abi::host::{Event, HeaderMap, HttpStream, LocalResponse, Outline};
 use crate::abi::log;
 use crate::abi::types::{AbiVersion, LogLevel};
 use crate::abi::vm::Phase;
@@ -43,6 +43,12 @@ pub struct Stream {
 }
 
 const PAYLOAD_TOO_LARGE: u32 = 413;
+
+/// What a callback is told that does not look at it.
+const NOT_LOOKED_AT: Outline = Outline {
+    count: 0,
+    end_of_stream: true,
+};
 
 /// A body, or a chunk of it, that the plugin was shown.
 #[derive(Clone, Copy)]
@@ -88,7 +94,7 @@ impl Stream {
         let mut turn = vm.turn()?;
         turn.state().host.note(Event::Request);
         let id = turn
-            .add_stream(StreamContext::new(root_id, Rc::clone(&http)))
+            .add_stream(root_id, Rc::clone(&http))
             .inspect_err(|error| {
                 if let Error::TooManyStreams { is_first: true, .. } = error {
                     context.plugin().log(LogLevel::Error, &error.to_string());
@@ -141,7 +147,11 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_request_headers else {
             return Ok(());
         };
-        let outline = self.http.outline(HeaderMap::Request);
+        let outline = if self.context.plugin().compiled().looks_at_request {
+            self.http.outline(HeaderMap::Request)
+        } else {
+            NOT_LOOKED_AT
+        };
         let mut turn = self.vm.turn()?;
         turn.stream(self.id)?.continue_request = false;
         let value = self.run(
@@ -199,7 +209,11 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_response_headers else {
             return Ok(());
         };
-        let outline = self.http.outline(HeaderMap::Response);
+        let outline = if self.context.plugin().compiled().looks_at_response {
+            self.http.outline(HeaderMap::Response)
+        } else {
+            NOT_LOOKED_AT
+        };
         let mut turn = self.vm.turn()?;
         turn.stream(self.id)?.continue_response = false;
         let value = self.run(

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::{Vm, report};
 use crate::abi;
 use crate::abi::contexts::{ContextKind, RootContext, StreamContext};
-use crate::abi::host::{Event, SHORT};
+use crate::abi::host::{Event, HttpStream, SHORT};
 use crate::abi::vm::{Phase, VmState};
 use crate::engine::{Func, Instance};
 use crate::plugin::{Error, background};
@@ -145,12 +145,12 @@ impl Turn<'_> {
         let callbacks = &vm.callbacks;
         let size = config.len() as u32;
         let state = self.state();
-        let id = state.contexts.insert(ContextKind::Root(RootContext {
+        let id = state.contexts.insert_root(RootContext {
             config,
             tick_period: 0,
             has_queue: false,
             serial,
-        }));
+        });
         let vm_size = state.plugin.vm_config.len() as u32;
         self.run(
             "proxy_on_context_create",
@@ -198,7 +198,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// There is none such.
-    pub fn add_stream(&mut self, context: StreamContext) -> Result<u32, Error> {
+    pub fn add_stream(&mut self, root_id: u32, http: Rc<dyn HttpStream>) -> Result<u32, Error> {
         let vm = self.vm;
         let state = self.state();
         let limit = state.plugin.bounds.streams;
@@ -212,8 +212,7 @@ impl Turn<'_> {
             self.end(pending)?;
         }
         vm.crowded.set(false);
-        let kind = ContextKind::Stream(context);
-        Ok(self.state().contexts.insert(kind))
+        Ok(self.state().contexts.insert_stream(root_id, http))
     }
 
     /// Tells the host by how much the guest's memory has grown.
