@@ -1,6 +1,6 @@
 //! Plugin contexts and the contexts of requests.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::body::Body;
@@ -37,7 +37,7 @@ pub struct StreamContext {
     pub request_body: Body,
     pub response_body: Body,
     /// Properties that the proxy does not know and the plugin set, by path.
-    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// What it may still change of headers and variables.
     pub changes: Changes,
     /// The plugin has asked for the paused request, or response, to go on.
@@ -59,7 +59,7 @@ impl StreamContext {
             stream,
             request_body: Body::default(),
             response_body: Body::default(),
-            properties: BTreeMap::new(),
+            properties: Vec::new(),
             changes: Changes::default(),
             continue_request: false,
             continue_response: false,

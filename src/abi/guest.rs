@@ -72,13 +72,7 @@ impl<'a> Vm<'a> {
     /// # Errors
     /// [`Status::InvalidMemoryAccess`] where they do not fit; then nothing is written.
     pub fn write(&mut self, data: u32, bytes: &[u8]) -> Result<(), HostcallError> {
-        let start = data as usize;
-        start
-            .checked_add(bytes.len())
-            .and_then(|end| self.guest.memory().get_mut(start..end))
-            .ok_or(Status::InvalidMemoryAccess)?
-            .copy_from_slice(bytes);
-        Ok(())
+        put(self.guest.memory(), data, bytes)
     }
 
     /// See [`Vm::write`].
@@ -109,15 +103,17 @@ impl<'a> Vm<'a> {
         return_size: u32,
         fill: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), HostcallError>,
     ) -> Result<(), HostcallError> {
-        self.check(return_data, 4)?;
-        self.check(return_size, 4)?;
-        let mut scratch = std::mem::take(&mut self.guest.state().scratch);
+        let (memory, state) = self.guest.split();
+        slice(memory, return_data, 4)?;
+        slice(memory, return_size, 4)?;
+        let mut scratch = std::mem::take(&mut state.scratch);
         scratch.clear();
         let result =
             fill(self, &mut scratch).and_then(|()| self.give(return_data, return_size, &scratch));
         // One huge value must not hold its memory for the rest of the VM's life.
-        scratch.clear();
-        scratch.shrink_to(MAX_SCRATCH);
+        if scratch.capacity() > MAX_SCRATCH {
+            scratch = Vec::new();
+        }
         self.guest.state().scratch = scratch;
         result
     }
@@ -135,15 +131,13 @@ impl<'a> Vm<'a> {
         bytes: &[u8],
     ) -> Result<(), HostcallError> {
         let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-        let data = if size == 0 {
-            0
-        } else {
-            let data = self.allocate(size)?;
-            self.write(data, bytes)?;
-            data
-        };
-        self.write_u32(return_data, data)?;
-        self.write_u32(return_size, size)
+        let data = if size == 0 { 0 } else { self.allocate(size)? };
+        let memory = self.guest.memory();
+        if size > 0 {
+            put(memory, data, bytes)?;
+        }
+        put(memory, return_data, &data.to_le_bytes())?;
+        put(memory, return_size, &size.to_le_bytes())
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, HostcallError> {
@@ -170,6 +164,17 @@ pub fn slice(memory: &[u8], data: u32, size: u32) -> Result<&[u8], HostcallError
     memory
         .get(start..start + size as usize)
         .ok_or(HostcallError::Status(Status::InvalidMemoryAccess))
+}
+
+/// Copies bytes into memory, at `data`.
+fn put(memory: &mut [u8], data: u32, bytes: &[u8]) -> Result<(), HostcallError> {
+    let start = data as usize;
+    start
+        .checked_add(bytes.len())
+        .and_then(|end| memory.get_mut(start..end))
+        .ok_or(Status::InvalidMemoryAccess)?
+        .copy_from_slice(bytes);
+    Ok(())
 }
 
 #[cfg(test)]

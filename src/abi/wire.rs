@@ -73,13 +73,13 @@ impl<'a> Encoder<'a> {
             self.out.splice(lengths..lengths, more);
             self.room *= 2;
         }
-        self.out[lengths..][..4].copy_from_slice(&key_len.to_le_bytes());
-        self.out[lengths + 4..][..4].copy_from_slice(&value_len.to_le_bytes());
+        let both = u64::from(key_len) | u64::from(value_len) << 32;
+        self.out[lengths..][..LENGTHS].copy_from_slice(&both.to_le_bytes());
         self.out.reserve(key.len() + value.len() + 2);
-        for part in [key, value] {
-            self.out.extend_from_slice(part);
-            self.out.push(0);
-        }
+        self.out.extend_from_slice(key);
+        self.out.push(0);
+        self.out.extend_from_slice(value);
+        self.out.push(0);
         self.count += 1;
     }
 

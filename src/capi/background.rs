@@ -11,6 +11,8 @@ use std::os::raw::{c_char, c_int};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::boundary::{ProxyWasmStr, bytes, fail, guard};
@@ -38,6 +40,16 @@ pub struct ProxyWasmTask {
     pub name: ProxyWasmStr,
 }
 
+/// A plugin of this process, or of the one that forked it, has made a call or registered a queue. This and what follows are asked for after each
+/// callback.
+static STIRRED: AtomicBool = AtomicBool::new(false);
+
+/// A request has a plugin that may leave something to do at its end.
+static KEEP: AtomicBool = AtomicBool::new(false);
+
+/// Lua looks for that.
+static KEEPING: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     static STATE: State = const { State::new() };
 }
@@ -45,13 +57,7 @@ thread_local! {
 struct State {
     /// Calls were made since somebody last looked.
     called: Cell<bool>,
-    /// A plugin of this process, or of the one that forked it, has made a call or registered a queue.
-    stirred: Cell<bool>,
     listening: Cell<Listening>,
-    /// A request has a plugin that may leave something to do at its end.
-    keep: Cell<bool>,
-    /// Lua looks for that.
-    keeping: Cell<bool>,
     /// Lua is about to run callbacks.
     running: Cell<bool>,
     /// Lua maps the names of upstreams.
@@ -89,10 +95,7 @@ impl State {
     const fn new() -> Self {
         Self {
             called: Cell::new(false),
-            stirred: Cell::new(false),
             listening: Cell::new(Listening::No),
-            keep: Cell::new(false),
-            keeping: Cell::new(false),
             running: Cell::new(false),
             asks: Cell::new(false),
             listener: RefCell::new(None),
@@ -112,15 +115,13 @@ fn outstanding() -> usize {
 
 /// A call was made: somebody has to listen for what becomes of it.
 pub fn called() {
-    STATE.with(|state| {
-        state.called.set(true);
-        state.stirred.set(true);
-    });
+    STIRRED.store(true, Relaxed);
+    STATE.with(|state| state.called.set(true));
 }
 
 /// A queue was registered: somebody may have to listen for its items.
 pub fn awaited() {
-    STATE.with(|state| state.stirred.set(true));
+    STIRRED.store(true, Relaxed);
 }
 
 /// Whether Lua listens for what becomes of calls.
@@ -130,7 +131,7 @@ pub fn listens() -> bool {
 
 /// A request has a plugin that may leave something to do at its end, where no Lua runs.
 pub fn keep() {
-    STATE.with(|state| state.keep.set(true));
+    KEEP.store(true, Relaxed);
 }
 
 /// Whether Lua maps the names of upstreams.
@@ -140,14 +141,17 @@ pub fn asks_for_names() -> bool {
 
 /// Whether [`proxy_wasm_worker_next`] may have something.
 pub fn has_tasks() -> bool {
-    let keep_or_stirred = STATE.with(|state| {
-        (state.keep.get() && !state.keeping.get())
-            || state.stirred.get()
-                && ((state.called.get() && state.asks.get())
-                    || (state.has_to_listen() && state.listening.get().is_due())
-                    || (more_to_tell() && !state.running.get()))
-    });
-    keep_or_stirred || background::has_ticks()
+    KEEP.load(Relaxed) && !KEEPING.load(Relaxed)
+        || STIRRED.load(Relaxed) && has_calls_or_items()
+        || background::has_ticks()
+}
+
+fn has_calls_or_items() -> bool {
+    STATE.with(|state| {
+        (state.called.get() && state.asks.get())
+            || (state.has_to_listen() && state.listening.get().is_due())
+            || (more_to_tell() && !state.running.get())
+    })
 }
 
 /// Says what there is to do without a request; to be called until there is nothing, after each function that answers 256 and after each that
@@ -188,7 +192,7 @@ fn next(task: &mut ProxyWasmTask) -> c_int {
             state.listening.set(Listening::Asked(Instant::now()));
             return TASK_LISTEN;
         }
-        if state.keep.take() && !state.keeping.replace(true) {
+        if KEEP.swap(false, Relaxed) && !KEEPING.swap(true, Relaxed) {
             return TASK_KEEP;
         }
         if more_to_tell() && !state.running.replace(true) {
@@ -398,7 +402,7 @@ pub extern "C" fn proxy_wasm_worker_hang_up() {
 pub extern "C" fn proxy_wasm_worker_keep() -> c_int {
     guard(0, || {
         let keep = worker::request_count() > 0;
-        STATE.with(|state| state.keeping.set(keep));
+        KEEPING.store(keep, Relaxed);
         c_int::from(keep)
     })
 }

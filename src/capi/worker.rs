@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -12,13 +13,13 @@ use super::clock;
 use crate::abi::host::{HttpStream, LocalResponse};
 use crate::abi::types::LogLevel;
 use crate::nginx::body_filter::Replacement;
-use crate::nginx::{self, PathChange, Phase, Request, Semaphore};
+use crate::nginx::{self, Begun, PathChange, Phase, Request, Semaphore};
 use crate::plugin::{Error, PluginContext, Stream};
 
 /// One request and the plugins that look at it.
 pub struct Entry {
     request: Rc<Request>,
-    begun: RefCell<Vec<Begun>>,
+    seats: RefCell<Vec<Seat>>,
     /// No plugin is to see more of it.
     bypassed: Cell<bool>,
     /// A local response took the place of one whose headers were about to be sent.
@@ -26,13 +27,13 @@ pub struct Entry {
 }
 
 /// A plugin that was to look at a request.
-enum Begun {
+enum Seat {
     Stream(Stream),
     /// It could not begin, and sees no more of the request.
     Failed(Rc<PluginContext>),
 }
 
-impl Begun {
+impl Seat {
     fn context(&self) -> &Rc<PluginContext> {
         match self {
             Self::Stream(stream) => stream.context(),
@@ -124,18 +125,17 @@ impl Worker {
     /// # Safety
     /// `r` is a request that has not ended.
     pub unsafe fn entry(&self, r: *mut c_void) -> Result<Option<Rc<Entry>>, Error> {
-        let known = self.requests.borrow().get(&(r as usize)).map(Rc::clone);
-        if known.is_some() {
-            return Ok(known);
-        }
-        // SAFETY: the caller says that the request has not ended.
-        if !unsafe { nginx::is_request(r) } {
-            return Ok(None);
-        }
+        let mut requests = self.requests.borrow_mut();
+        let place = match requests.entry(r as usize) {
+            Place::Occupied(known) => return Ok(Some(Rc::clone(known.get()))),
+            Place::Vacant(place) => place,
+        };
         clock::start();
-        // SAFETY: as above; `ended` takes no more of it than its address.
-        if !unsafe { nginx::on_request_end(r, ended, r) } {
-            return Err(Error::OutOfMemory);
+        // SAFETY: the caller says that the request has not ended; `ended` takes no more of it than its address.
+        match unsafe { nginx::begin_request(r, ended) } {
+            Begun::Yes => {}
+            Begun::NoRequest => return Ok(None),
+            Begun::OutOfMemory => return Err(Error::OutOfMemory),
         }
         let spare = self.spare.borrow_mut().pop();
         // SAFETY: as above, and `ended` will be called.
@@ -144,8 +144,7 @@ impl Worker {
                 .and_then(|entry| Entry::renewed(entry, r))
                 .unwrap_or_else(|| Rc::new(Entry::new(r)))
         };
-        let mut requests = self.requests.borrow_mut();
-        requests.insert(r as usize, Rc::clone(&entry));
+        place.insert(Rc::clone(&entry));
         Ok(Some(entry))
     }
 }
@@ -157,7 +156,7 @@ impl Entry {
         Self {
             // SAFETY: `ended` detaches it in time.
             request: Rc::new(unsafe { Request::new(r) }),
-            begun: RefCell::default(),
+            seats: RefCell::default(),
             bypassed: Cell::new(false),
             body: RefCell::new(LocalBody::None),
         }
@@ -189,24 +188,24 @@ impl Entry {
     /// # Errors
     /// A callback failed, now or when the stream was to begin.
     pub fn stream(&self, context: &Rc<PluginContext>) -> Result<Ref<'_, Stream>, Error> {
-        let mut begun = self.begun.borrow();
-        let is_its = |begun: &Begun| Rc::ptr_eq(begun.context(), context);
-        let position = begun.iter().position(is_its);
+        let mut seats = self.seats.borrow();
+        let is_its = |seat: &Seat| Rc::ptr_eq(seat.context(), context);
+        let position = seats.iter().position(is_its);
         if position.is_none() {
-            drop(begun);
+            drop(seats);
             let http: Rc<dyn HttpStream> = Rc::clone(&self.request) as _;
             let new = match Stream::new(Rc::clone(context), http) {
-                Ok(stream) => Begun::Stream(stream),
+                Ok(stream) => Seat::Stream(stream),
                 // The cause has been logged.
-                Err(_) => Begun::Failed(Rc::clone(context)),
+                Err(_) => Seat::Failed(Rc::clone(context)),
             };
-            self.begun.borrow_mut().push(new);
-            begun = self.begun.borrow();
+            self.seats.borrow_mut().push(new);
+            seats = self.seats.borrow();
         }
-        let position = position.unwrap_or(begun.len() - 1);
-        Ref::filter_map(begun, |begun| match &begun[position] {
-            Begun::Stream(stream) => Some(stream),
-            Begun::Failed(_) => None,
+        let position = position.unwrap_or(seats.len() - 1);
+        Ref::filter_map(seats, |seats| match &seats[position] {
+            Seat::Stream(stream) => Some(stream),
+            Seat::Failed(_) => None,
         })
         .map_err(|_| Error::Poisoned)
     }
@@ -297,8 +296,8 @@ impl Entry {
                 b"proxy-wasm: a local response from a response phase was sent without its body: no body filter runs the plugins",
             ),
         }
-        for begun in &*self.begun.borrow() {
-            if let Begun::Stream(stream) = begun {
+        for seat in &*self.seats.borrow() {
+            if let Seat::Stream(stream) = seat {
                 stream.finish();
             }
         }
@@ -306,7 +305,7 @@ impl Entry {
         if !left.is_empty() {
             worker.left.borrow_mut().extend(left);
         }
-        self.begun.borrow_mut().clear();
+        self.seats.borrow_mut().clear();
     }
 }
 

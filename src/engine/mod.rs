@@ -145,7 +145,7 @@ pub trait Instance<S>: Guest<S> {
     /// Finds an exported function.
     fn func(&mut self, name: &str) -> Option<Func>;
 
-    /// Bytes of the exported linear memory.
+    /// Bytes of linear memory.
     fn memory_size(&mut self) -> usize {
         self.memory().len()
     }

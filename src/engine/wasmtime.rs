@@ -192,8 +192,7 @@ impl<S: 'static> Instance<S> for Running<S> {
     }
 
     fn memory_size(&mut self) -> usize {
-        let memory = self.store.data().memory;
-        memory.map_or(0, |memory| memory.data_size(&self.store))
+        self.store.data().limiter.memory()
     }
 }
 

@@ -4,39 +4,35 @@ use std::ffi::c_void;
 
 use super::symbols::{RequestPtr, symbols};
 
-/// Has `handler(data)` called once when the main request of `r` ends, while the request is still whole. False if
-/// nginx had no memory for it.
+/// Whether a request was begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    Yes,
+    /// lua-nginx-module has requests of its own to run timers and the like on.
+    NoRequest,
+    OutOfMemory,
+}
+
+/// Has `handler(r)` called once when the main request of `r`, if a client made that, ends, while it is still whole.
 ///
 /// # Safety
-/// `r` is a request that has not ended, and `data` stays valid for `handler` until then.
-pub unsafe fn on_request_end(
-    r: RequestPtr,
-    handler: extern "C" fn(*mut c_void),
-    data: *mut c_void,
-) -> bool {
+/// `r` is a request that has not ended.
+pub unsafe fn begin_request(r: RequestPtr, handler: extern "C" fn(*mut c_void)) -> Begun {
     let Ok(symbols) = symbols() else {
-        return false;
+        return Begun::NoRequest;
     };
+    // Of all that refuses a request that no client made, this does the least.
+    // SAFETY: the caller says that `r` is a request that has not ended.
+    if unsafe { (symbols.get_resp_status)(r) } < 0 {
+        return Begun::NoRequest;
+    }
     // SAFETY: the caller says that `r` is a request that has not ended.
     let record = unsafe { (symbols.http_cleanup_add)(r, 0) };
     // SAFETY: nginx gives a record that belongs to the request, or null.
     let Some(record) = (unsafe { record.as_mut() }) else {
-        return false;
+        return Begun::OutOfMemory;
     };
     record.handler = Some(handler);
-    record.data = data;
-    true
-}
-
-/// Whether a client made the request `r`. lua-nginx-module has requests of its own to run timers and the like on.
-///
-/// # Safety
-/// `r` is a request that has not ended.
-pub unsafe fn is_request(r: RequestPtr) -> bool {
-    let Ok(symbols) = symbols() else {
-        return false;
-    };
-    // Of all that refuses such a request, this does the least.
-    // SAFETY: the caller says that `r` is a request that has not ended.
-    unsafe { (symbols.get_resp_status)(r) >= 0 }
+    record.data = r;
+    Begun::Yes
 }

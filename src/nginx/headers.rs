@@ -17,8 +17,8 @@ struct Entry {
 
 impl Entry {
     fn has_name(self, bytes: &[u8], name: &[u8]) -> bool {
-        self.value - self.name == name.len()
-            && bytes[self.name..self.value].eq_ignore_ascii_case(name)
+        let own = &bytes[self.name..self.value];
+        own.len() == name.len() && (own == name || own.eq_ignore_ascii_case(name))
     }
 }
 
@@ -44,8 +44,8 @@ impl HeaderList {
             end: start + name.len() + value.len(),
         };
         self.bytes.reserve(name.len() + value.len());
-        self.bytes
-            .extend(name.iter().map(|byte| byte.to_ascii_lowercase()));
+        self.bytes.extend_from_slice(name);
+        self.bytes[start..].make_ascii_lowercase();
         self.bytes.extend_from_slice(value);
         self.entries.push(entry);
     }

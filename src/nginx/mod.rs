@@ -25,7 +25,7 @@ mod symbols;
 mod uri;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Source};
-pub use cleanup::{is_request, on_request_end};
+pub use cleanup::{Begun, begin_request};
 pub use log::{log, log_level};
 pub use module::{
     Directive, about_to_fork, begin_configuration, configured, is_reading, set_accept_hook,

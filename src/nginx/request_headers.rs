@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::raw::Framing;
+use super::raw::{Framing, RequestHeaders};
 use super::request::{NewPath, Request};
 use super::uri::{self, PathChange};
 use crate::abi::host::{HeaderError, Outline, is_header_name, is_header_value};
@@ -66,17 +66,31 @@ impl Request {
         if !self.raw.is_live() {
             return;
         }
-        let mut value = self.text.take();
-        for (name, pseudo) in Pseudo::ALL {
-            value.clear();
-            self.pseudo(pseudo, &mut value);
-            visit(name, &value);
-        }
-        self.text.set(value);
-        self.each_request_header(|name, value| {
-            visit(name, value);
-            true
+        self.with_headers(|headers| {
+            let mut value = self.text.take();
+            for (name, pseudo) in Pseudo::ALL {
+                value.clear();
+                match pseudo {
+                    Pseudo::Authority => self.authority(headers, &mut value),
+                    Pseudo::Method | Pseudo::Path | Pseudo::Scheme => {
+                        self.pseudo(pseudo, &mut value);
+                    }
+                }
+                visit(name, &value);
+            }
+            self.text.set(value);
+            headers.each(|name, value| {
+                visit(name, value);
+                true
+            });
         });
+    }
+
+    fn with_headers<R>(&self, read: impl FnOnce(&RequestHeaders<'_>) -> R) -> R {
+        let mut scratch = self.scratch.take();
+        let result = read(&self.raw.request_headers(&mut scratch));
+        self.scratch.set(scratch);
+        result
     }
 
     /// See [`HttpStream::outline`](crate::abi::host::HttpStream::outline).
@@ -117,30 +131,18 @@ impl Request {
             self.pseudo(pseudo, value);
             return self.raw.is_live();
         }
-        let mut found = false;
-        self.each_request_header(|n, v| {
-            found = n.eq_ignore_ascii_case(name);
-            if found {
-                value.extend_from_slice(v);
-            }
-            !found
-        });
-        found
+        self.with_headers(|headers| headers.get(name, value))
     }
 
-    fn each_request_header(&self, visit: impl FnMut(&[u8], &[u8]) -> bool) {
-        let mut scratch = self.scratch.take();
-        self.raw.request_headers(&mut scratch, visit);
-        self.scratch.set(scratch);
+    fn authority(&self, headers: &RequestHeaders<'_>, value: &mut Vec<u8>) {
+        if !headers.get(b"host", value) {
+            self.var(b"host", value);
+        }
     }
 
     fn pseudo(&self, pseudo: Pseudo, value: &mut Vec<u8>) {
         match pseudo {
-            Pseudo::Authority => {
-                if !self.request_header(b"host", value) {
-                    self.var(b"host", value);
-                }
-            }
+            Pseudo::Authority => self.with_headers(|headers| self.authority(headers, value)),
             Pseudo::Method => {
                 self.raw.method(|m| value.extend_from_slice(m));
             }
@@ -236,11 +238,13 @@ impl Request {
         }
         let named = |name: &[u8]| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
         let mut gone: Vec<Vec<u8>> = Vec::new();
-        self.each_request_header(|name, _| {
-            if !named(name) && !is_host(name) && !gone.iter().any(|g| g == name) {
-                gone.push(name.to_vec());
-            }
-            true
+        self.with_headers(|present| {
+            present.each(|name, _| {
+                if !named(name) && !is_host(name) && !gone.iter().any(|g| g == name) {
+                    gone.push(name.to_vec());
+                }
+                true
+            });
         });
         for name in gone {
             self.remove_request_header(&name)?;

@@ -1,5 +1,7 @@
 //! Request targets: what nginx makes of one, and back.
 
+use memchr::memchr;
+
 /// A new target for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathChange {
@@ -77,9 +79,9 @@ pub fn join(uri: &[u8], args: &[u8], target: &mut Vec<u8>) {
 
 /// The path and the query of a target, without the fragment.
 fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let end = target.iter().position(|&b| b == b'#');
+    let end = memchr(b'#', target);
     let target = &target[..end.unwrap_or(target.len())];
-    match target.iter().position(|&b| b == b'?') {
+    match memchr(b'?', target) {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     }

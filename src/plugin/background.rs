@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::{Rc, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
@@ -33,6 +35,9 @@ pub struct Tick {
     /// In milliseconds; 0 to stop.
     pub period: u32,
 }
+
+/// A plugin has asked for ticks, in this process or in the one that forked it.
+static TICKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static SERIAL: Cell<u32> = const { Cell::new(0) };
@@ -104,6 +109,7 @@ pub(super) fn ask(asked: Asked) {
         Asked::Ticks { context, period } => TICKS.with_borrow_mut(|ticks| {
             ticks.retain(|(_, tick)| tick.context != context);
             ticks.push_back((generation, Tick { context, period }));
+            TICKED.store(true, Relaxed);
         }),
         Asked::Queue { context, id } => {
             QUEUES.with_borrow_mut(|queues| {
@@ -180,7 +186,7 @@ pub fn has_queues() -> bool {
 
 /// Whether [`next_tick`] has something.
 pub fn has_ticks() -> bool {
-    TICKS.with_borrow(|ticks| !ticks.is_empty())
+    TICKED.load(Relaxed) && TICKS.with_borrow(|ticks| !ticks.is_empty())
 }
 
 /// The next plugin context whose ticks are to be started, changed or stopped.

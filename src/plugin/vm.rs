@@ -75,8 +75,8 @@ impl Vm {
                 result.map_err(|trap| report(instance.state(), entry, &trap))?;
             }
         }
-        let (memory, state) = instance.split();
-        let memory = memory.len() as i64;
+        let memory = instance.memory_size() as i64;
+        let state = instance.state();
         state.host.note(Event::Instances { count: 1, memory });
         let vm = Rc::new(Self {
             instance: RefCell::new(instance),

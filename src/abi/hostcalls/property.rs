@@ -57,16 +57,22 @@ pub fn proxy_set_property(
         Err(PropertyError::Unknown) => {
             // What the plugin keeps for itself has a limit of its own.
             context.changes.undo(bytes);
-            let kept: usize = context
-                .properties
-                .iter()
-                .filter(|(key, _)| key.as_slice() != path)
-                .map(|(key, value)| key.len() + value.len())
-                .sum();
+            let mut kept = 0;
+            let mut before = None;
+            for (key, old) in &mut context.properties {
+                if key.as_slice() == path {
+                    before = Some(old);
+                } else {
+                    kept += key.len() + old.len();
+                }
+            }
             if kept + bytes > MAX_KEPT {
                 return Err(Status::NotFound.into());
             }
-            context.properties.insert(path.to_vec(), value.to_vec());
+            match before {
+                Some(old) => *old = value.to_vec(),
+                None => context.properties.push((path.to_vec(), value.to_vec())),
+            }
             Ok(())
         }
         Err(PropertyError::ReadOnly) => {
@@ -92,7 +98,7 @@ fn find(state: &VmState, path: &[u8], value: &mut Vec<u8>) -> bool {
     let Some(context) = state.stream() else {
         return state.host.property(path, value);
     };
-    if let Some(kept) = context.properties.get(path) {
+    if let Some((_, kept)) = context.properties.iter().find(|(key, _)| key == path) {
         value.extend_from_slice(kept);
         return true;
     }

@@ -54,6 +54,11 @@ impl Limiter {
             elements: Count::new(TABLE_ELEMENTS),
         }
     }
+
+    /// Bytes in all memories.
+    pub fn memory(&self) -> usize {
+        self.memory.used as usize
+    }
 }
 
 impl wt::ResourceLimiter for Limiter {

@@ -32,6 +32,45 @@ pub enum Framing {
 #[derive(Default)]
 pub struct Scratch(Vec<FfiHeader>);
 
+/// The headers of a request, as they are until somebody changes them.
+pub struct RequestHeaders<'a> {
+    list: &'a [FfiHeader],
+    /// The names.
+    are_lower: bool,
+}
+
+impl RequestHeaders<'_> {
+    /// Calls `visit(name, value)` for each until it answers false. Names are lower case.
+    pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> bool) {
+        let mut lower = Vec::new();
+        for header in self.list {
+            // SAFETY: `collect` has filled this in with strings of the request's pool.
+            let (mut name, value) = unsafe { (text(header.key), text(header.value)) };
+            if !self.are_lower {
+                lower.clear();
+                lower.extend(name.iter().map(u8::to_ascii_lowercase));
+                name = &lower;
+            }
+            if !visit(name, value) {
+                break;
+            }
+        }
+    }
+
+    /// Appends the first value of a header. False if there is none.
+    pub fn get(&self, name: &[u8], value: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        self.each(|n, v| {
+            found = n.eq_ignore_ascii_case(name);
+            if found {
+                value.extend_from_slice(v);
+            }
+            !found
+        });
+        found
+    }
+}
+
 impl Raw {
     pub fn request_header_count(&self) -> usize {
         let Some((symbols, r)) = self.live() else {
@@ -43,32 +82,17 @@ impl Raw {
         usize::try_from(count).unwrap_or(0)
     }
 
-    /// Calls `visit(name, value)` for each request header until it answers false. Names are lower case.
-    pub fn request_headers(
-        &self,
-        scratch: &mut Scratch,
-        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
-    ) {
-        let mut lower = Vec::new();
+    /// All request headers.
+    pub fn request_headers<'a>(&self, scratch: &'a mut Scratch) -> RequestHeaders<'a> {
         self.collect(&mut scratch.0, false);
         // Other modules may leave names in lower case out.
-        let lowered = scratch.0.iter().all(|h| !h.key.data.is_null());
-        if !lowered {
+        let are_lower = scratch.0.iter().all(|h| !h.key.data.is_null());
+        if !are_lower {
             self.collect(&mut scratch.0, true);
         }
-        for header in &scratch.0 {
-            // SAFETY: `collect` has just filled this in with strings of the request's pool.
-            let (name, value) = unsafe { (text(header.key), text(header.value)) };
-            let more = if lowered {
-                visit(name, value)
-            } else {
-                lower.clear();
-                lower.extend(name.iter().map(u8::to_ascii_lowercase));
-                visit(&lower, value)
-            };
-            if !more {
-                break;
-            }
+        RequestHeaders {
+            list: &scratch.0,
+            are_lower,
         }
     }
 

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
 
-pub use headers::{Framing, MOST_VALUES, Scratch};
+pub use headers::{Framing, MOST_VALUES, RequestHeaders, Scratch};
 
 use super::log;
 use super::symbols::{FfiStr, RequestPtr, Symbols, symbols};
