@@ -2,16 +2,17 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use common::{
-    Log, TestHost, alone, configure, load, load_on, load_with, no_fork, plugin_text, request,
+    Log, Proxy, TestHost, alone, configure, load, load_on, load_with, no_fork, plugin_text, request,
 };
 use resty_proxy_wasm::abi::types::AbiVersion;
 use resty_proxy_wasm::engine::clock;
-use resty_proxy_wasm::plugin::{BodyOutcome, Error, Options, Plugin, Stream, process};
+use resty_proxy_wasm::plugin::{BodyOutcome, Error, Options, Plugin, Stream, Waiting, process};
 
 /// A request with a body on a plugin that was just loaded; what came before is not in the log.
 fn one_request(changed: &[(char, &str)]) -> (Stream, Rc<Log>) {
@@ -760,5 +761,47 @@ fn what_takes_too_long_is_counted_as_such() {
         let (plugin, host) = load_counted(&format!("{text} {entry} {FOREVER}))"), options);
         assert!(plugin.is_err());
         assert_eq!(host.take_events(), "trap deadline");
+    }
+}
+
+#[test]
+fn headers_are_looked_at_only_for_callbacks_that_look_at_them() {
+    let _fork = no_fork();
+    let none = "i32.const 0";
+    let count = "(i32.ge_u (local.get 1) (i32.const 9))";
+    let end = "(i32.eqz (local.get 2))";
+    for (body, callback, looks) in [
+        ("", none, 0),
+        ("", count, 1),
+        ("", end, 1),
+        // Whether a body follows matters where it is shown.
+        (
+            r#"(func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) i32.const 0)"#,
+            none,
+            1,
+        ),
+    ] {
+        let on = |map: &str| {
+            format!(
+                r#"(func (export "proxy_on_{map}_headers") (param i32 i32 i32) (result i32) {callback})"#
+            )
+        };
+        let text = format!(
+            r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1")) {body} {} {})"#,
+            on("request"),
+            on("response")
+        );
+        let proxy = Proxy::with(&text, Waiting::default());
+        // The answer is to go on where the plugin was told 3 headers, or 2, and that a body does not follow.
+        let (stream, http) = proxy.request(false);
+        stream.on_request_headers().unwrap();
+        stream.on_response_headers().unwrap();
+        assert!(!stream.is_paused(), "{text}");
+        let response = if body.is_empty() { looks } else { 0 };
+        assert_eq!(
+            http.looks.each_ref().map(Cell::get),
+            [looks, response],
+            "{text}"
+        );
     }
 }

@@ -41,7 +41,7 @@ pub struct Request {
     /// They have been told.
     pub(super) has_response: Cell<bool>,
     /// What was last found out of a map, for as long as nobody changes it.
-    outline: Cell<Option<(HeaderMap, Outline)>>,
+    pub(super) outline: Cell<Option<(HeaderMap, Outline)>>,
     pub(super) scheme: RefCell<Option<Vec<u8>>>,
     pub(super) new_path: RefCell<Option<NewPath>>,
     /// Why the last local response was sent.

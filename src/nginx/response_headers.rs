@@ -104,6 +104,7 @@ impl Request {
             // Where it cannot be removed there was none.
             let _ = self.raw.set_response_header(CONTENT_LENGTH, None, true);
             self.with_response(|list| list.remove(CONTENT_LENGTH));
+            self.outline.set(None);
         }
     }
 

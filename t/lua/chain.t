@@ -687,3 +687,62 @@ qr/proxy-wasm script: on_\w+ get_header_map_pairs -> 0 .*?x-[abc]=.*?(?=,| while
 qr/\Aproxy-wasm script: on_response_headers get_header_map_pairs -> 0 (?=.*x-a=changed)(?=.*x-b=added)(?!.*(x-c|first)).*
 proxy-wasm script: on_log get_header_map_pairs -> 0 (?=.*x-a=changed)(?=.*x-b=added)(?!.*(x-c|first)).*
 \z/
+
+
+
+=== TEST 35: the number of headers that each is told counts what those before it have changed, and the length that was removed
+--- chain
+script("a", [[
+on_request_headers args
+on_request_headers add_header_map_value 0 x-1 a
+on_request_headers add_header_map_value 0 x-2 a
+on_response_headers args]]),
+script("b", [[
+on_request_headers args
+on_request_headers remove_header_map_value 0 x-1
+on_response_headers args
+on_response_headers add_header_map_value 2 x-3 b]]),
+script("c", "on_* args")
+--- request
+GET /t
+--- grep_error_log eval
+qr/\b[abc]: on_re\w+_headers args: .*?(?=, client| while )/
+--- grep_error_log_out
+a: on_request_headers args: 2 6 1
+b: on_request_headers args: 2 8 1
+c: on_request_headers args: 2 7 1
+c: on_response_headers args: 2 5 0
+b: on_response_headers args: 2 4 0
+a: on_response_headers args: 2 5 0
+
+
+
+=== TEST 36: what Lua changes between two calls is seen by the second
+--- init_by_lua
+    chain = assert(wasm.chain{
+        { path = guests .. "script.wasm", conf = "on_request_headers args\non_response_headers args", name = "script" } })
+    other = assert(wasm.chain{
+        { path = guests .. "script.wasm", conf = "on_request_headers args\non_response_headers args", name = "other" } })
+--- config
+location /t {
+    access_by_lua_block {
+        chain:access()
+        ngx.req.set_header("x-1", "lua")
+        other:access()
+    }
+    header_filter_by_lua_block {
+        chain:header_filter()
+        ngx.header["x-2"] = "lua"
+        other:header_filter()
+    }
+    content_by_lua_block { ngx.say("hello") }
+}
+--- request
+GET /t
+--- grep_error_log eval
+qr/\b\w+: on_re\w+_headers args: .*?(?=, client| while )/
+--- grep_error_log_out
+script: on_request_headers args: 2 6 1
+other: on_request_headers args: 2 7 1
+script: on_response_headers args: 2 3 0
+other: on_response_headers args: 2 4 0

@@ -20,6 +20,8 @@ pub struct TestStream {
     /// The status of the response that the plugin has sent.
     pub local_response: Cell<Option<u32>>,
     pub closed: Cell<bool>,
+    /// How often somebody has looked at each map's outline.
+    pub looks: [Cell<u32>; 2],
 }
 
 impl HttpStream for TestStream {
@@ -34,6 +36,8 @@ impl HttpStream for TestStream {
     fn headers(&self, _map: HeaderMap, _visit: &mut dyn FnMut(&[u8], &[u8])) {}
 
     fn outline(&self, map: HeaderMap) -> Outline {
+        let looks = &self.looks[usize::from(map == HeaderMap::Response)];
+        looks.set(looks.get() + 1);
         Outline {
             count: match map {
                 HeaderMap::Request => 3,
