@@ -130,7 +130,7 @@ typedef struct ProxyWasmOutcome {
   int grpc_status;
   // How long the request waits at most, in milliseconds.
   int wait;
-  // How many plugins have run, where there was a list of them. Always valid.
+  // How many plugins of a list have run; the last of them is the one that left something to do, or failed.
   size_t ran;
 } ProxyWasmOutcome;
 
@@ -418,8 +418,9 @@ int proxy_wasm_metrics_text(struct ProxyWasmStr *text, char *errbuf, size_t *err
 
 // Runs `proxy_on_request_headers` of each of `contexts`, until there is something to do.
 //
-// Returns 0 where nothing is left to do; or what the last that has run, of `outcome->ran`, has left. That is a sum of the numbers below; or -1
-// where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in timers: then none has run.
+// Returns 0 where nothing is left to do, or there are no `contexts`; or what the last that has run, of `outcome->ran`, has left. That is a sum
+// of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in
+// timers.
 // 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 // holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
 // to be asked too.

@@ -53,7 +53,7 @@ pub struct StreamContext {
 
 impl StreamContext {
     /// The context of a request that begins.
-    pub fn new(root_id: u32, stream: Rc<dyn HttpStream>) -> Self {
+    fn new(root_id: u32, stream: Rc<dyn HttpStream>) -> Self {
         Self {
             root_id,
             stream,

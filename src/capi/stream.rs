@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
+use std::slice;
 
 use super::background;
 use super::boundary::{ProxyWasmHeader, ProxyWasmStr, bytes, guard, headers};
@@ -48,14 +49,15 @@ pub struct ProxyWasmOutcome {
     pub grpc_status: c_int,
     /// How long the request waits at most, in milliseconds.
     pub wait: c_int,
-    /// How many plugins have run, where there was a list of them. Always valid.
+    /// How many plugins of a list have run; the last of them is the one that left something to do, or failed.
     pub ran: usize,
 }
 
 /// Runs `proxy_on_request_headers` of each of `contexts`, until there is something to do.
 ///
-/// Returns 0 where nothing is left to do; or what the last that has run, of `outcome->ran`, has left. That is a sum of the numbers below; or -1
-/// where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in timers: then none has run.
+/// Returns 0 where nothing is left to do, or there are no `contexts`; or what the last that has run, of `outcome->ran`, has left. That is a sum
+/// of the numbers below; or -1 where the plugin trapped, with the cause in nginx's error log; or -2 where `r` is none that a client made, as in
+/// timers.
 /// 4: a local response was sent, 8: the request is to be closed, 16: the path changed, 32: with it the arguments, 64: the plugin
 /// holds the request, 128: it has to wait, as `proxy_wasm_request_park` says, 256: `proxy_wasm_worker_next` has something. After -1 that is
 /// to be asked too.
@@ -70,6 +72,9 @@ pub unsafe extern "C" fn proxy_wasm_streams_request_headers(
     r: *mut c_void,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
+    if contexts_len == 0 {
+        return 0;
+    }
     guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
@@ -184,6 +189,9 @@ pub unsafe extern "C" fn proxy_wasm_streams_response_headers(
     response_headers_len: usize,
     outcome: *mut ProxyWasmOutcome,
 ) -> c_int {
+    if contexts_len == 0 {
+        return 0;
+    }
     guard(-1, || {
         // SAFETY: the caller says so of each pointer.
         unsafe {
@@ -297,17 +305,13 @@ fn asks_for_body(request: &Request, asks: &Cell<bool>) -> bool {
 }
 
 /// # Safety
-/// `contexts` points at so many, or there are none.
+/// `contexts` points at so many.
 unsafe fn list<'a>(
     contexts: *const *const ProxyWasmContext,
     len: usize,
 ) -> impl Iterator<Item = *const ProxyWasmContext> + 'a {
-    let contexts: &'a [*const ProxyWasmContext] = if len == 0 {
-        &[]
-    } else {
-        // SAFETY: the caller says that so many are there.
-        unsafe { std::slice::from_raw_parts(contexts, len) }
-    };
+    // SAFETY: the caller says that so many are there.
+    let contexts: &'a [*const ProxyWasmContext] = unsafe { slice::from_raw_parts(contexts, len) };
     contexts.iter().copied()
 }
 
@@ -330,16 +334,14 @@ unsafe fn run(
     // SAFETY: the caller says that it is writable.
     let outcome = unsafe { &mut *outcome };
     outcome.body = ProxyWasmStr::EMPTY;
-    outcome.ran = 0;
+    // Whatever fails does so for the first.
+    outcome.ran = 1;
     worker::with(|worker| {
         // SAFETY: the caller says that the request has not ended.
         let entry = match unsafe { worker.entry(r) } {
             Ok(Some(entry)) => entry,
             Ok(None) => return NO_REQUEST,
-            Err(_) => {
-                outcome.ran = 1;
-                return -1;
-            }
+            Err(_) => return -1,
         };
         if entry.is_bypassed() {
             return 0;
@@ -347,10 +349,10 @@ unsafe fn run(
         let request = entry.request();
         request.set_phase(phase);
         let out = &mut *worker.given_out.borrow_mut();
-        for context in contexts {
+        for (position, context) in contexts.into_iter().enumerate() {
             // SAFETY: the caller says that it is a context.
             let context = unsafe { &*context };
-            outcome.ran += 1;
+            outcome.ran = position + 1;
             if context.flags & FLAG_ACTS_AT_END != 0 {
                 background::keep();
             }

@@ -186,7 +186,7 @@ impl Entry {
     /// The stream of `context` in it, made where it is not there yet.
     ///
     /// # Errors
-    /// A callback failed, now or when the stream was to begin.
+    /// It could not begin, now or before; the cause was logged then.
     pub fn stream(&self, context: &Rc<PluginContext>) -> Result<Ref<'_, Stream>, Error> {
         let mut seats = self.seats.borrow();
         let is_its = |seat: &Seat| Rc::ptr_eq(seat.context(), context);

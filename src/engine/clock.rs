@@ -143,7 +143,7 @@ impl Call {
     /// Begins a call that may take so long.
     #[inline]
     pub fn begin(allowed: &Allowed) -> Self {
-        let temporary = if runs() { None } else { start() };
+        let temporary = if runs() { None } else { start_temporary() };
         if !runs() {
             return Self {
                 ticks: None,
@@ -152,7 +152,7 @@ impl Call {
         }
         CALLS.fetch_add(1, Ordering::SeqCst);
         if STANDS.load(Ordering::SeqCst) {
-            wake();
+            wake_up();
         }
         Self {
             ticks: Some(allowed.ticks()),
@@ -162,12 +162,12 @@ impl Call {
 }
 
 #[cold]
-fn start() -> Option<Temporary> {
+fn start_temporary() -> Option<Temporary> {
     STARTER.get().and_then(|start| start())
 }
 
 #[cold]
-fn wake() {
+fn wake_up() {
     drop(REST.lock());
     WAKE.notify_all();
 }

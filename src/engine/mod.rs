@@ -145,7 +145,7 @@ pub trait Instance<S>: Guest<S> {
     /// Finds an exported function.
     fn func(&mut self, name: &str) -> Option<Func>;
 
-    /// Bytes of linear memory.
+    /// Bytes of linear memory: of all memories, or, where the engine does not count those, of the exported one.
     fn memory_size(&mut self) -> usize {
         self.memory().len()
     }

@@ -92,7 +92,7 @@ impl Request {
         self.scheme.get_mut().take();
         self.new_path.get_mut().take();
         self.details.get_mut().clear();
-        self.phase.set(Phase::Request);
+        self.set_phase(Phase::Request);
         self.local.get_mut().take();
         self.close.set(false);
         self.asked.set(false);

@@ -45,6 +45,7 @@ impl Request {
         }
         self.response.set(list);
         self.has_response.set(true);
+        self.outline.set(None);
     }
 
     pub(super) fn visit_response_headers(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {

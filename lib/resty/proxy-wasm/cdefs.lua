@@ -125,7 +125,7 @@ local _M = {
     ACTS_AT_END = 32,
     READS_RESPONSE_HEADERS = 64,
 
-    -- what proxy_wasm_stream_*() answer where there is no request
+    -- what proxy_wasm_stream_*() and proxy_wasm_streams_*() answer where there is no request
     NO_REQUEST = -2,
 
     -- what their answers are summed from elsewhere

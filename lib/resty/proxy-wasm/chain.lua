@@ -329,6 +329,7 @@ local function go_on_with_response(self, r, rc)
 
     repeat
         ran = ran + tonumber(outcome.ran)
+        local rest = self.reversed + ran
         -- the library keeps up with what plugins change
         local headers, count, _ = nil, 0
 
@@ -337,7 +338,7 @@ local function go_on_with_response(self, r, rc)
                 return outcomes.fail_response()
             end
 
-            if self.reads_headers then
+            if self.reads_headers and ran < n then
                 -- how far it came is not known
                 headers, count, _ = response_headers.collect()
             end
@@ -355,7 +356,7 @@ local function go_on_with_response(self, r, rc)
             end
         end
 
-        rc = lib.proxy_wasm_streams_response_headers(self.reversed + ran, n - ran, r, headers, count, outcome)
+        rc = lib.proxy_wasm_streams_response_headers(rest, n - ran, r, headers, count, outcome)
     until rc == 0
 end
 
@@ -364,7 +365,11 @@ end
 local function run_response_headers(self, r, headers, n, _)
     local rc = lib.proxy_wasm_streams_response_headers(self.reversed, self.n, r, headers, n, outcome)
 
-    if rc ~= 0 and rc ~= NO_REQUEST then
+    if rc == NO_REQUEST then
+        error("no request", 2)
+    end
+
+    if rc ~= 0 then
         return go_on_with_response(self, r, rc)
     end
 end

@@ -32,7 +32,7 @@ pub enum Framing {
 #[derive(Default)]
 pub struct Scratch(Vec<FfiHeader>);
 
-/// The headers of a request, as they are until somebody changes them.
+/// The headers of a request, as they are until somebody changes them. Not to be kept.
 pub struct RequestHeaders<'a> {
     list: &'a [FfiHeader],
     /// The names.
@@ -44,7 +44,8 @@ impl RequestHeaders<'_> {
     pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> bool) {
         let mut lower = Vec::new();
         for header in self.list {
-            // SAFETY: `collect` has filled this in with strings of the request's pool.
+            // SAFETY: `collect` has filled this in with strings of the request's pool. Who reads them does so before the request ends: this
+            // is not kept.
             let (mut name, value) = unsafe { (text(header.key), text(header.value)) };
             if !self.are_lower {
                 lower.clear();

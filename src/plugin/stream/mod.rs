@@ -166,7 +166,7 @@ impl Stream {
             ],
         )?;
         let action = Action::from_headers(self.abi(), value);
-        let resumed = take(&mut turn.stream(self.id)?.continue_request);
+        let resumed = Side::Request.take_continue(turn.stream(self.id)?);
         self.set_paused(&mut turn, action != Action::Continue && !resumed);
         self.last.set(Last::Headers {
             body_follows: !outline.end_of_stream && self.vm.callbacks.on_request_body.is_some(),
@@ -286,11 +286,12 @@ impl Stream {
     pub fn finish(&self) {
         let ended = self.vm.turn().and_then(|mut turn| {
             self.tell_the_rest(&mut turn);
-            turn.finish(self.id)
+            if self.vm.is_usable() {
+                turn.finish(self.id)?;
+            }
+            Ok(())
         });
-        if let Err(error @ Error::Busy) = ended
-            && self.vm.is_usable()
-        {
+        if let Err(error @ Error::Busy) = ended {
             self.context.plugin().log(
                 LogLevel::Error,
                 &format!("context {} was not deleted: {error}", self.id),

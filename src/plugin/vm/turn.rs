@@ -16,7 +16,7 @@ use crate::plugin::{Error, background};
 pub struct Turn<'a> {
     pub(super) vm: &'a Vm,
     instance: RefMut<'a, Box<dyn Instance<VmState>>>,
-    /// When the last callback was over.
+    /// When the last callback was over: what lies between two counts for the second.
     clock: Option<u64>,
 }
 
@@ -133,14 +133,25 @@ impl Turn<'_> {
     /// # Errors
     /// A callback trapped or refused.
     pub fn configure(&mut self, config: Rc<[u8]>, serial: u32) -> Result<u32, Error> {
-        let limits = &self.vm.limits;
-        self.instance.allow(limits.vm.time);
+        let vm = self.vm;
+        self.instance.allow(vm.limits.vm.time);
         let result = self.run_configure(config, serial);
-        self.instance.allow(limits.callback);
-        result
+        self.instance.allow(vm.limits.callback);
+        let (id, is_accepted) = result?;
+        if !is_accepted {
+            self.delete(id)?;
+            return Err(Error::Refused {
+                function: "proxy_on_configure",
+            });
+        }
+        self.note_memory();
+        vm.least.set(vm.memory.get());
+        vm.tell_short();
+        Ok(id)
     }
 
-    fn run_configure(&mut self, config: Rc<[u8]>, serial: u32) -> Result<u32, Error> {
+    /// Gives the id, and whether the plugin has accepted the configuration.
+    fn run_configure(&mut self, config: Rc<[u8]>, serial: u32) -> Result<(u32, bool), Error> {
         let vm = self.vm;
         let callbacks = &vm.callbacks;
         let size = config.len() as u32;
@@ -182,22 +193,13 @@ impl Turn<'_> {
             Phase::Configure,
             &[id, size],
         )?;
-        if ok == Some(0) {
-            self.delete(id)?;
-            return Err(Error::Refused {
-                function: "proxy_on_configure",
-            });
-        }
-        self.note_memory();
-        vm.least.set(vm.memory.get());
-        vm.tell_short();
-        Ok(id)
+        Ok((id, ok != Some(0)))
     }
 
     /// Adds the context of a request. Where there are too many, it takes the place of one whose plugin has yet to call `proxy_done`.
     ///
     /// # Errors
-    /// There is none such.
+    /// There is none such, or that one's end trapped.
     pub fn add_stream(&mut self, root_id: u32, http: Rc<dyn HttpStream>) -> Result<u32, Error> {
         let vm = self.vm;
         let state = self.state();
