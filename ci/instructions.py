@@ -82,13 +82,14 @@ class Callgrind:
 
 def count(connection, callgrind, rows, counts):
     """Instructions per request, for each row those of the round that had the fewest."""
+    paths = bench.paths()
     for _ in range(ROUNDS):
         for row in rows:
             # What is compiled for one row would be in the way of others.
             connection.get("flush")
-            connection.get(row.name, WARM_UP)
+            connection.get(paths[row.name], WARM_UP)
             callgrind.tell("zero")
-            connection.get(row.name, REQUESTS)
+            connection.get(paths[row.name], REQUESTS)
             found = callgrind.counted() / REQUESTS
             counts[row.name] = min(found, counts.get(row.name, found))
 
