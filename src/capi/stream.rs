@@ -363,6 +363,7 @@ unsafe fn run(
             let left = match callback(context, request, &stream, &mut out.body) {
                 Ok(body) => describe(request, &stream, body, out, outcome),
                 Err(_) => {
+                    request.drop_asked();
                     if !out.body.is_empty() {
                         outcome.body = ProxyWasmStr::new(&out.body);
                     }

@@ -142,6 +142,15 @@ impl Request {
         self.asked.take()
     }
 
+    /// Drops what there is to take: the plugin that asked for it has failed.
+    pub fn drop_asked(&self) {
+        if self.take_asked() {
+            self.close.set(false);
+            self.local.take();
+            self.new_path.borrow_mut().take_if(|new| new.pending);
+        }
+    }
+
     pub fn has_local_response(&self) -> bool {
         self.local.borrow().is_some()
     }

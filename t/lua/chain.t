@@ -746,3 +746,32 @@ script: on_request_headers args: 2 6 1
 other: on_request_headers args: 2 7 1
 script: on_response_headers args: 2 3 0
 other: on_response_headers args: 2 4 0
+
+
+
+=== TEST 37: open: what a plugin asked for before it failed is not done, behind it and at the end of the chain
+--- lua
+local asked = {
+    "on_request_headers send_local_response 403 - no",
+    "on_request_headers replace_header_map_value 0 :path /other?a",
+    "on_request_headers close_stream 0",
+    "on_response_headers send_local_response 403 - no",
+}
+for _, rule in ipairs(asked) do
+    local phase = rule:match("^on_%w+_headers")
+    local failing = script("a", rule .. "\n" .. phase .. " trap", "open")
+    for _, plugins in ipairs({ { failing, script("b", "#") }, { script("b", "#"), failing }, { failing } }) do
+        chain = assert(wasm.chain(plugins))
+        local res = request("GET /c")
+        ngx.say(res.status, " ", res.body)
+    end
+end
+--- chain
+script("a", "#")
+--- response_body eval
+"200 GET /upstream/c no body \n" x 12
+--- error_log_allowed
+--- grep_error_log eval
+qr/proxy-wasm a: proxy_on_\w+ trapped/
+--- grep_error_log_out eval
+"proxy-wasm a: proxy_on_request_headers trapped\n" x 9 . "proxy-wasm a: proxy_on_response_headers trapped\n" x 3
