@@ -147,29 +147,13 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_request_headers else {
             return Ok(());
         };
-        let outline = if self.context.plugin().compiled().looks_at_request {
-            self.http.outline(HeaderMap::Request)
-        } else {
-            NOT_LOOKED_AT
-        };
         let mut turn = self.vm.turn()?;
-        turn.stream(self.id)?.continue_request = false;
-        let value = self.run(
-            &mut turn,
-            "proxy_on_request_headers",
-            func,
-            Phase::RequestHeaders,
-            &[
-                self.id,
-                outline.count as u32,
-                u32::from(outline.end_of_stream),
-            ],
-        )?;
+        let (value, end_of_stream) = self.run_on_headers(&mut turn, Side::Request, func)?;
         let action = Action::from_headers(self.abi(), value);
         let resumed = Side::Request.take_continue(turn.stream(self.id)?);
         self.set_paused(&mut turn, action != Action::Continue && !resumed);
         self.last.set(Last::Headers {
-            body_follows: !outline.end_of_stream && self.vm.callbacks.on_request_body.is_some(),
+            body_follows: !end_of_stream && self.vm.callbacks.on_request_body.is_some(),
             body_first: action == Action::PauseForBody,
         });
         self.settle(&mut turn)
@@ -209,24 +193,8 @@ impl Stream {
         let Some(func) = self.vm.callbacks.on_response_headers else {
             return Ok(());
         };
-        let outline = if self.context.plugin().compiled().looks_at_response {
-            self.http.outline(HeaderMap::Response)
-        } else {
-            NOT_LOOKED_AT
-        };
         let mut turn = self.vm.turn()?;
-        turn.stream(self.id)?.continue_response = false;
-        let value = self.run(
-            &mut turn,
-            "proxy_on_response_headers",
-            func,
-            Phase::ResponseHeaders,
-            &[
-                self.id,
-                outline.count as u32,
-                u32::from(outline.end_of_stream),
-            ],
-        )?;
+        let (value, _) = self.run_on_headers(&mut turn, Side::Response, func)?;
         // There is no way to hold a response. Most that pause one do so to see its body, and that is what the body callback says
         // again.
         if Action::from_headers(self.abi(), value) != Action::Continue
@@ -298,6 +266,44 @@ impl Stream {
             );
         }
         self.context.plugin().rest(&self.vm);
+    }
+
+    /// Runs the callback about headers. Gives its answer, and whether it was told that no body follows.
+    fn run_on_headers(
+        &self,
+        turn: &mut Turn<'_>,
+        side: Side,
+        func: Func,
+    ) -> Result<(u64, bool), Error> {
+        let compiled = self.context.plugin().compiled();
+        let (name, phase, map, looks) = match side {
+            Side::Request => (
+                "proxy_on_request_headers",
+                Phase::RequestHeaders,
+                HeaderMap::Request,
+                compiled.looks_at_request,
+            ),
+            Side::Response => (
+                "proxy_on_response_headers",
+                Phase::ResponseHeaders,
+                HeaderMap::Response,
+                compiled.looks_at_response,
+            ),
+        };
+        let outline = if looks {
+            self.http.outline(map)
+        } else {
+            NOT_LOOKED_AT
+        };
+        // What an earlier callback asked for has been done: only this one's word counts.
+        side.take_continue(turn.stream(self.id)?);
+        let args = [
+            self.id,
+            outline.count as u32,
+            u32::from(outline.end_of_stream),
+        ];
+        let value = self.run(turn, name, func, phase, &args)?;
+        Ok((value, outline.end_of_stream))
     }
 
     fn on_body(
