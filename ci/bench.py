@@ -16,6 +16,7 @@ bench.py loads FILE...                           medians of what benches/load.co
 import argparse
 import collections
 import dataclasses
+import functools
 import http.client
 import json
 import os
@@ -101,6 +102,7 @@ def rows():
                   header=response("rust", "body"), body="wasm.on_http_response_body(contexts.rust.body)")
 
 
+@functools.cache
 def paths():
     """The path of each row: all as long, as nginx takes longer for longer ones."""
     return {row.name: f"row-{number:02}" for number, row in enumerate(rows())}

@@ -356,7 +356,7 @@ unsafe fn run(
             if context.flags & FLAG_ACTS_AT_END != 0 {
                 background::keep();
             }
-            let Ok(stream) = entry.stream(&context.context) else {
+            let Some(stream) = entry.stream(&context.context) else {
                 return -1;
             };
             out.body.clear();

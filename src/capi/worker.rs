@@ -183,11 +183,8 @@ impl Entry {
         self.bypassed.get()
     }
 
-    /// The stream of `context` in it, made where it is not there yet.
-    ///
-    /// # Errors
-    /// It could not begin, now or before; the cause was logged then.
-    pub fn stream(&self, context: &Rc<PluginContext>) -> Result<Ref<'_, Stream>, Error> {
+    /// The stream of `context` in it, made where it is not there yet. `None` where it could not begin, now or before; the cause was logged then.
+    pub fn stream(&self, context: &Rc<PluginContext>) -> Option<Ref<'_, Stream>> {
         let mut seats = self.seats.borrow();
         let is_its = |seat: &Seat| Rc::ptr_eq(seat.context(), context);
         let position = seats.iter().position(is_its);
@@ -207,7 +204,7 @@ impl Entry {
             Seat::Stream(stream) => Some(stream),
             Seat::Failed(_) => None,
         })
-        .map_err(|_| Error::Poisoned)
+        .ok()
     }
 }
 

@@ -246,7 +246,8 @@ impl<S: 'static> Guest<S> for Access<S> {
     }
 
     fn state(&mut self) -> &mut S {
-        self.split().1
+        // SAFETY: as in `split`.
+        unsafe { &mut (*self.0).state }
     }
 
     fn split(&mut self) -> (&mut [u8], &mut S) {
